@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+# evy: `make run` to see it answer, `make test` to check everything.
+PREFIX ?= /usr/local
+PORT ?= 8090
+CC ?= cc
+BUILD := .build/release
+
+# What the Swift toolchain and the library need beside themselves on a bare Debian 12.
+NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certificates tzdata zlib1g-dev \
+    libcurl4 libedit2 libsqlite3-0 libxml2 libz3-4 libncurses6 libssl-dev pkg-config curl
+TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest openssl valgrind
+
+.PHONY: run lib test tools install bench format clean
+
+run: ## builds the library, starts Examples/c/hello.c with it
+	@.ci/need.sh $(NEEDED)
+	@$(MAKE) --no-print-directory lib
+	@$(CC) -O2 -Wall -IInclude Examples/c/hello.c -L$(BUILD) -levy \
+	    -Wl,-rpath,$(CURDIR)/$(BUILD) -o $(BUILD)/hello-c
+	@echo "try: curl -si http://127.0.0.1:$(PORT)/   (Ctrl-C ends the server)"
+	@exec $(BUILD)/hello-c $(PORT)
+
+lib: ## .build/release/libevy.so, and its name at run time
+	@swift build -c release --product evy
+	@ln -sf libevy.so $(BUILD)/libevy.so.0
+
+test: ## every check and test, in stages; one of them: Tests/run STAGE
+	@Tests/run
+
+tools: ## installs what the tests use
+	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)
+
+install: ## library, header, evy.pc and CMake package into PREFIX
+	@.ci/need.sh $(NEEDED) cmake ninja-build
+	cmake -S . -B build -G Ninja -DCMAKE_INSTALL_PREFIX=$(PREFIX) -DEVY_BUILD_EXAMPLES=OFF
+	cmake --build build
+	cmake --install build --strip --prefix $(PREFIX)
+
+bench: lib ## compares with other servers, writes Benchmarks/results
+	@Benchmarks/run
+
+format: ## rewrites the Swift sources as .ci/format.sh wants them
+	swift format --in-place --parallel --recursive Package.swift Sources Tests Examples
+
+clean:
+	rm -rf .build .build-* build

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ * evy_system.h - what Swift's Glibc module lacks: epoll, eventfd, accept4, TCP_INFO, futex.
+ * Every call returns its result or -errno, and retries EINTR where that is the only sense. */
+#ifndef EVY_SYSTEM_H
+#define EVY_SYSTEM_H
+#include <errno.h>
+#include <linux/futex.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- epoll and eventfd ---- */
+static inline int evy_epoll_create(void) {
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+static inline int evy_epoll_control(int ep, int op, int fd, uint32_t events, uint64_t token) {
+    struct epoll_event e;
+    e.events = events;
+    e.data.u64 = token;
+    return epoll_ctl(ep, op, fd, &e) < 0 ? -errno : 0;
+}
+static inline int evy_epoll_wait(int ep, struct epoll_event *out, int max, int timeout_ms) {
+    int n = epoll_wait(ep, out, max, timeout_ms);
+    return n < 0 ? -errno : n;
+}
+static inline uint32_t evy_event_bits(const struct epoll_event *e) { return e->events; }
+static inline uint64_t evy_event_token(const struct epoll_event *e) { return e->data.u64; }
+static inline int evy_eventfd(void) {
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+/* ---- sockets ---- */
+/* A peer or local address small enough to be kept by every connection. */
+typedef struct {
+    uint8_t bytes[16]; /* network order; the first 4 for IPv4 */
+    uint16_t port;
+    uint8_t family; /* 0 none, 4, 6, 1 unix */
+} evy_address;
+
+static inline void evy_address_from(evy_address *out, const struct sockaddr_storage *s) {
+    if (s->ss_family == AF_INET) {
+        const struct sockaddr_in *a = (const struct sockaddr_in *)s;
+        memcpy(out->bytes, &a->sin_addr, 4);
+        out->port = ntohs(a->sin_port);
+        out->family = 4;
+    } else if (s->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)s;
+        memcpy(out->bytes, &a->sin6_addr, 16);
+        out->port = ntohs(a->sin6_port);
+        out->family = 6;
+    } else {
+        out->port = 0;
+        out->family = s->ss_family == AF_UNIX ? 1 : 0;
+    }
+}
+static inline int evy_accept(int fd, evy_address *peer) {
+    struct sockaddr_storage s;
+    socklen_t n = sizeof s;
+    s.ss_family = AF_UNSPEC;
+    /* By number: accept4 itself needs _GNU_SOURCE, which would part this module from Glibc. */
+    int c = (int)syscall(SYS_accept4, fd, &s, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (c < 0) return -errno;
+    evy_address_from(peer, &s);
+    return c;
+}
+static inline int evy_socket_name(int fd, evy_address *out) {
+    struct sockaddr_storage s;
+    socklen_t n = sizeof s;
+    if (getsockname(fd, (struct sockaddr *)&s, &n) < 0) return -errno;
+    evy_address_from(out, &s);
+    return 0;
+}
+static inline ssize_t evy_recv(int fd, void *buf, size_t n) {
+    for (;;) {
+        ssize_t r = recv(fd, buf, n, 0);
+        if (r >= 0) return r;
+        if (errno != EINTR) return -errno;
+    }
+}
+/* MSG_NOSIGNAL: a peer that left must never raise SIGPIPE in the host. */
+static inline ssize_t evy_send(int fd, const void *buf, size_t n) {
+    for (;;) {
+        ssize_t r = send(fd, buf, n, MSG_NOSIGNAL);
+        if (r >= 0) return r;
+        if (errno != EINTR) return -errno;
+    }
+}
+static inline ssize_t evy_send2(int fd, const void *a, size_t an, const void *b, size_t bn) {
+    struct iovec v[2] = {{(void *)a, an}, {(void *)b, bn}};
+    struct msghdr m;
+    memset(&m, 0, sizeof m);
+    m.msg_iov = v;
+    m.msg_iovlen = 2;
+    for (;;) {
+        ssize_t r = sendmsg(fd, &m, MSG_NOSIGNAL);
+        if (r >= 0) return r;
+        if (errno != EINTR) return -errno;
+    }
+}
+static inline int evy_socket_error(int fd) {
+    int e = 0;
+    socklen_t n = sizeof e;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n) < 0 ? errno : e;
+}
+/* tcpi_bytes_acked lies at offset 120 of the kernel's struct tcp_info (since 4.1), behind
+ * what the C library declares; -1 where the kernel or the socket has none. */
+static inline int64_t evy_tcp_bytes_acked(int fd) {
+    unsigned char info[256];
+    socklen_t n = sizeof info;
+    uint64_t acked;
+    if (getsockopt(fd, IPPROTO_TCP, 11 /* TCP_INFO */, info, &n) < 0 || n < 128) return -1;
+    memcpy(&acked, info + 120, sizeof acked);
+    return (int64_t)acked;
+}
+
+/* ---- time ---- */
+static inline int64_t evy_monotonic_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+static inline int64_t evy_realtime_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME_COARSE, &t);
+    return t.tv_sec;
+}
+
+static inline struct timespec evy_timespec(int64_t ns) {
+    struct timespec t = {ns / 1000000000, ns % 1000000000};
+    return t;
+}
+
+/* ---- futex ---- */
+/* Waits while *word == expected; timeout_ns < 0: for ever.  Returns 0 or -errno. */
+static inline int evy_futex_wait(const void *word, uint32_t expected, int64_t timeout_ns) {
+    struct timespec t = evy_timespec(timeout_ns < 0 ? 0 : timeout_ns);
+    long r = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &t, NULL, 0);
+    return r < 0 ? -errno : 0;
+}
+static inline void evy_futex_wake(const void *word, int count) {
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+/* ---- threads ---- */
+static inline uintptr_t evy_thread_self(void) { return (uintptr_t)pthread_self(); }
+/* Library threads take no signals: those belong to the host's threads. */
+static inline void evy_thread_block_signals(sigset_t *old) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, old);
+}
+static inline void evy_thread_restore_signals(const sigset_t *old) { pthread_sigmask(SIG_SETMASK, old, NULL); }
+static inline void evy_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+/* Changes in a forked child, unlike a cached process id. */
+static inline int evy_process(void) { return (int)getpid(); }
+
+#endif

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// ConfigABI - chapter "options" of evy.h, and the callbacks and listeners a configuration collects.
+// Room: ABI. Every argument is checked here; below this file nothing of the host is unchecked.
+
+public import CEvy
+internal import Glibc
+
+@implementation @_cdecl("evy_config_new")
+public func evy_config_new() -> OpaquePointer? { Handle.make(ConfigHandle()) }
+
+@implementation @_cdecl("evy_config_free")
+public func evy_config_free(_ cfg: OpaquePointer?) { Handle.free(cfg, ConfigHandle.self) }
+
+/// Sets an option and keeps the text of a failure.
+private func set(
+    _ cfg: OpaquePointer?, _ key: UnsafePointer<CChar>?,
+    _ change: (inout Options, String) throws(OptionError) -> Void
+) -> evy_status {
+    guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
+    guard let key else { return fail(config, Status.badArgument, "option name is NULL") }
+    do throws(OptionError) {
+        try change(&config.configuration.options, String(cString: key))
+        return Status.ok
+    } catch {
+        return fail(config, error.isUnknown ? Status.option : Status.value, error.text)
+    }
+}
+
+private func fail(_ config: ConfigHandle, _ status: evy_status, _ text: String) -> evy_status {
+    config.error.set(text)
+    return status
+}
+
+@implementation @_cdecl("evy_config_set")
+public func evy_config_set(
+    _ cfg: OpaquePointer?, _ key: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?
+) -> evy_status {
+    guard let value else {
+        guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
+        return fail(config, Status.badArgument, "option value is NULL")
+    }
+    let text = String(cString: value)
+    return set(cfg, key) { (options, name) throws(OptionError) in try options.set(name, text) }
+}
+
+@implementation @_cdecl("evy_config_set_int")
+public func evy_config_set_int(_ cfg: OpaquePointer?, _ key: UnsafePointer<CChar>?, _ value: Int64) -> evy_status {
+    set(cfg, key) { (options, name) throws(OptionError) in try options.set(name, number: value) }
+}
+
+@implementation @_cdecl("evy_config_get")
+public func evy_config_get(_ cfg: OpaquePointer?, _ key: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? {
+    guard let config = Handle.object(cfg, ConfigHandle.self), let key else { return nil }
+    let name = String(cString: key)
+    guard let value = config.configuration.options.get(name) else { return nil }
+    let text = config.lent[name] ?? LentText()
+    config.lent[name] = text
+    text.set(value)
+    return text.pointer
+}
+
+@implementation @_cdecl("evy_config_error")
+public func evy_config_error(_ cfg: OpaquePointer?) -> UnsafePointer<CChar>? {
+    Handle.object(cfg, ConfigHandle.self)?.error.pointer
+}
+
+@implementation @_cdecl("evy_option_name")
+public func evy_option_name(_ index: UInt32) -> UnsafePointer<CChar>? {
+    Int(index) < Options.table.count ? Options.table[Int(index)].name.cString : nil
+}
+
+private func row(_ key: UnsafePointer<CChar>?) -> OptionRow? { key.flatMap { Options.find(String(cString: $0)) } }
+
+@implementation @_cdecl("evy_option_type")
+public func evy_option_type(_ key: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? { row(key)?.type.cString }
+
+@implementation @_cdecl("evy_option_default")
+public func evy_option_default(_ key: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? { row(key)?.default.cString }
+
+@implementation @_cdecl("evy_option_help")
+public func evy_option_help(_ key: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? { row(key)?.help.cString }
+
+@implementation @_cdecl("evy_config_env")
+public func evy_config_env(
+    _ cfg: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?
+) -> evy_status {
+    guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
+    guard let name, let value else { return fail(config, Status.badArgument, "environ name or value is NULL") }
+    guard name.pointee != 0 else { return fail(config, Status.badArgument, "environ name is empty") }
+    config.configuration.environPairs += UnsafeRawBufferPointer(start: name, count: strlen(name) + 1)
+    config.configuration.environPairs += UnsafeRawBufferPointer(start: value, count: strlen(value) + 1)
+    return Status.ok
+}
+
+// MARK: Listeners
+
+/// nil: the TLS object cannot serve; the text is set.
+private func context(_ tls: OpaquePointer?, _ config: ConfigHandle) -> TLSContext?? {
+    guard let handle = Handle.object(tls, TLSHandle.self) else { return .some(nil) }
+    do throws(TLSError) {
+        if let context = handle.context { return context }
+        let context = try handle.policy.makeContext()
+        handle.context = context
+        return context
+    } catch {
+        config.error.set(error.text)
+        return nil
+    }
+}
+
+@implementation @_cdecl("evy_config_listen")
+public func evy_config_listen(
+    _ cfg: OpaquePointer?, _ address: UnsafePointer<CChar>?, _ tls: OpaquePointer?
+) -> evy_status {
+    guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
+    guard let address else { return fail(config, Status.badArgument, "address is NULL") }
+    let text = String(cString: address)
+    guard let parsed = ListenAddress(text) else {
+        return fail(config, Status.value, "cannot read address \"\(text)\": host:port, [v6]:port or unix:/path")
+    }
+    guard let context = context(tls, config) else { return Status.tls }
+    config.configuration.listeners.append((.address(parsed), context))
+    return Status.ok
+}
+
+@implementation @_cdecl("evy_config_listen_fd")
+public func evy_config_listen_fd(_ cfg: OpaquePointer?, _ fd: Int32, _ tls: OpaquePointer?) -> evy_status {
+    guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
+    guard Sockets.isOpen(fd) else { return fail(config, Status.badArgument, "descriptor \(fd) is not open") }
+    if let problem = Sockets.problem(withListener: fd) { return fail(config, Status.value, problem) }
+    guard let context = context(tls, config) else { return Status.tls }
+    guard let adopted = AdoptedDescriptor(fd) else {
+        return fail(config, Status.outOfMemory, "cannot duplicate descriptor \(fd)")
+    }
+    config.configuration.listeners.append((.descriptor(adopted), context))
+    return Status.ok
+}
+
+// MARK: Callbacks
+
+/// The callback is kept by `keep`; where it cannot be taken, dropping it calls the host's drop function.
+private func take<F>(
+    _ cfg: OpaquePointer?, _ function: F?, _ user: UnsafeMutableRawPointer?, _ drop: evy_drop_fn?,
+    _ keep: (inout Configuration, HostCallback<F>) -> Void
+) -> evy_status {
+    guard let config = Handle.object(cfg, ConfigHandle.self), let function else {
+        drop?(user)
+        if let config = Handle.object(cfg, ConfigHandle.self) { config.error.set("callback is NULL") }
+        return Status.badArgument
+    }
+    keep(&config.configuration, HostCallback(function, user, drop))
+    return Status.ok
+}
+
+@implementation @_cdecl("evy_config_on_request")
+public func evy_config_on_request(
+    _ cfg: OpaquePointer?, _ fn: evy_handler_fn?, _ user: UnsafeMutableRawPointer?, _ drop: evy_drop_fn?
+) -> evy_status {
+    take(cfg, fn, user, drop) { $0.handler = $1 }
+}
+
+@implementation @_cdecl("evy_config_on_log")
+public func evy_config_on_log(
+    _ cfg: OpaquePointer?, _ fn: evy_log_fn?, _ user: UnsafeMutableRawPointer?, _ drop: evy_drop_fn?
+) -> evy_status {
+    take(cfg, fn, user, drop) { $0.log = $1 }
+}
+
+@implementation @_cdecl("evy_config_on_access")
+public func evy_config_on_access(
+    _ cfg: OpaquePointer?, _ fn: evy_access_fn?, _ user: UnsafeMutableRawPointer?, _ drop: evy_drop_fn?
+) -> evy_status {
+    take(cfg, fn, user, drop) { $0.access = $1 }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// Connection - one accepted socket: what the loop keeps of it while nothing happens.
+// Room: Connection.
+
+internal import CSystem
+
+typealias ConnectionRef = UnsafeMutablePointer<Connection>
+
+/// Ownership: lives in the table of its reactor; owns its socket, its TLS state and its two rests of bytes.
+/// Thread:    the holder of the loop. Never copied; reached through a pointer.
+struct Connection: ~Copyable {
+    /// What the connection's one deadline stands for.
+    enum Wait: UInt8 { case nothing, handshake, head, idle, body, write, linger }
+
+    struct Flags: OptionSet {
+        let rawValue: UInt8
+        static let handshaking = Flags(rawValue: 1)
+        static let peerClosed = Flags(rawValue: 2)  // its FIN was seen
+        static let closing = Flags(rawValue: 4)  // close when all output is taken
+        static let lingering = Flags(rawValue: 8)  // our side is shut, input is thrown away
+        static let inputLost = Flags(rawValue: 16)  // input is left unread: closing at once would reset
+    }
+
+    let index: UInt32
+    var generation: UInt32 = 0
+    var descriptor: Int32 = -1
+    var interest: EventSet = []
+    var flags: Flags = []
+    var wait = Wait.nothing
+    var listener: UInt16 = 0
+    var requests: UInt32 = 0
+    var peer = evy_address()
+    var local = evy_address()
+    var tls: UnsafeMutablePointer<TLSState>?
+    /// Input that could not be used yet: a partial head, or requests behind the one being served.
+    var input = ByteBuffer()
+    /// Output of finished answers that the kernel has not taken yet.
+    var backlog = ByteBuffer()
+    /// The request being read or served.
+    var current: ExchangeRef?
+    /// Answered ones whose last byte is still to be taken, in order; they have no hooks.
+    var firstUnsent: ExchangeRef?
+    var lastUnsent: ExchangeRef?
+    /// Bytes queued ahead of firstUnsent that nobody asks about.
+    var silentBytes: UInt64 = 0
+    /// Bytes the kernel took on this socket; under TLS these are cipher bytes.
+    var socketSent: UInt64 = 0
+    /// Bytes received since the window of the body's minimum rate began, and thrown away while lingering.
+    var windowBytes: UInt64 = 0
+
+    init(index: UInt32) { self.index = index }
+
+    /// Changes with every connection in this place, so an old event cannot reach a new one.
+    var token: UInt64 { UInt64(generation) << 32 | UInt64(index) }
+    var isIdle: Bool { current == nil && firstUnsent == nil && backlog.isEmpty && flags.isEmpty }
+}
+
+/// What TLS adds to a connection.
+struct TLSState: ~Copyable {
+    var session: TLSSession
+    /// Cipher bytes the kernel has not taken yet, and the plain bytes inside them and before.
+    var backlog = ByteBuffer()
+    var plainInFlight: UInt64 = 0
+
+    init(session: consuming TLSSession) { self.session = session }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// ConnectionAccept - turns waiting clients into connections, and survives every way in which that fails.
+// Room: Connection. Spec: accept(2), "Error handling".
+
+internal import CSystem
+internal import Glibc
+internal import Synchronization
+
+extension UnsafeMutablePointer<Reactor> {
+    static var listenerToken: UInt64 { 1 << 63 }
+    private static var acceptsPerTurn: Int { 64 }
+    private static var acceptPause: Int64 { 100 }
+
+    /// Watches the listeners, or ceases to.
+    func watchListeners(_ watch: Bool) {
+        guard pointee.isAccepting != watch else { return }
+        pointee.isAccepting = watch
+        for (index, listener) in pointee.listeners.enumerated() where listener.descriptor >= 0 {
+            if watch {
+                _ = loop.pointee.poll.add(
+                    listener.descriptor, .readable, token: Self.listenerToken | UInt64(index))
+            } else {
+                loop.pointee.poll.remove(listener.descriptor)
+            }
+        }
+    }
+
+    func acceptWaiting(on index: Int) {
+        guard pointee.isAccepting, index < pointee.listeners.count else { return }
+        let listener = pointee.listeners[index]
+        for _ in 0..<Self.acceptsPerTurn {
+            if pointee.table.count - Reactor.reservedCount >= pointee.settings.connectionsMax, !evictIdle() {
+                // Whoever waits is served when a connection closes (see close).
+                pointee.isAcceptPaused = true
+                return watchListeners(false)
+            }
+            var peer = evy_address()
+            let descriptor = SystemCalls.accept(listener.descriptor, peer: &peer)
+            if descriptor >= 0 {
+                open(descriptor, peer, index, listener)
+                continue
+            }
+            switch -descriptor {
+            case EAGAIN: return
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM, EBADF, EINVAL, ENOTSOCK:
+                return pauseAccept(because: -descriptor, listener)
+            default: continue  // that client's own failure: ECONNABORTED, EPROTO, EPERM, ENETDOWN ...
+            }
+        }
+    }
+
+    /// Without a pause a level-triggered listener would spin until descriptors come back.
+    private func pauseAccept(because error: Int32, _ listener: Listener) {
+        pointee.delegate.log(
+            .error, "cannot accept on \(listener.text): \(SystemCalls.text(of: error)); trying again in 100 ms")
+        watchListeners(false)
+        loop.pointee.deadlines.set(Reactor.acceptIndex, deadline: nowMilliseconds + Self.acceptPause)
+    }
+
+    func resumeAccept() {
+        pointee.isAcceptPaused = false
+        if !pointee.isDraining.load(ordering: .relaxed) { watchListeners(true) }
+    }
+
+    private func open(_ descriptor: Int32, _ peer: evy_address, _ index: Int, _ listener: Listener) {
+        guard let connection = pointee.table.take(), loop.pointee.deadlines.reserve(pointee.table.capacity) else {
+            return SystemCalls.close(descriptor)
+        }
+        connection.pointee.descriptor = descriptor
+        connection.pointee.generation = (connection.pointee.generation &+ 1) & 0x3fff_ffff
+        connection.pointee.listener = UInt16(truncatingIfNeeded: index)
+        connection.pointee.peer = peer
+        connection.pointee.local =
+            listener.local.isWildcard ? SystemCalls.localAddress(descriptor) : listener.local
+        connection.pointee.flags = []
+        connection.pointee.requests = 0
+        connection.pointee.silentBytes = 0
+        connection.pointee.socketSent = 0
+        connection.pointee.interest = [.readable, .peerClosed]
+        if !peer.isUnix { SystemCalls.setNoDelay(descriptor) }
+        if let context = listener.tls, !beginTLS(connection, context) {
+            return close(connection)
+        }
+        guard loop.pointee.poll.add(descriptor, connection.pointee.interest, token: connection.pointee.token) == 0 else {
+            return close(connection)
+        }
+        let isHandshake = connection.pointee.flags.contains(.handshaking)
+        wait(connection, isHandshake ? .handshake : .head)
+    }
+
+    /// Room for a newcomer: of some idle connections looked at, the one that would expire first has to go.
+    private func evictIdle() -> Bool {
+        let capacity = UInt32(truncatingIfNeeded: pointee.table.capacity)
+        guard capacity > 0 else { return false }
+        var victim: ConnectionRef?
+        var earliest = Int64.max
+        var index = UInt32(truncatingIfNeeded: loop.pointee.now >> 10) % capacity
+        for _ in 0..<min(capacity, 256) {
+            if let connection = pointee.table[index], connection.pointee.descriptor >= 0,
+                connection.pointee.isIdle, connection.pointee.requests > 0
+            {
+                let deadline = loop.pointee.deadlines.deadline(of: index)
+                if deadline < earliest {
+                    earliest = deadline
+                    victim = connection
+                }
+            }
+            index = (index + 1) % capacity
+        }
+        guard let victim else { return false }
+        close(victim)
+        return true
+    }
+}

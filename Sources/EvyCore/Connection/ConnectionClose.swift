@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// ConnectionClose - the ends of a connection: gentle after a last answer, hard when something broke.
+// Room: Connection. Spec: RFC 9112 section 9.6.
+
+internal import CSystem
+internal import Glibc
+
+extension UnsafeMutablePointer<Reactor> {
+    /// All is said. Where the client may still be sending, our side is shut first and its bytes are read away:
+    /// a plain close would make the kernel reset the connection and destroy the answer on its way.
+    func closeGently(_ connection: ConnectionRef) {
+        sayGoodbye(connection)
+        let mustLinger =
+            connection.pointee.flags.contains(.inputLost) || !connection.pointee.input.isEmpty
+        guard mustLinger, !connection.pointee.flags.contains(.peerClosed), pointee.settings.lingerTimeout != 0 else {
+            return close(connection)
+        }
+        connection.pointee.flags.insert(.lingering)
+        connection.pointee.input.clear(keepingCapacity: 0)
+        SystemCalls.shutdownWriting(connection.pointee.descriptor)
+        setInterest(connection, [.readable])
+        connection.pointee.windowBytes = 0
+        wait(connection, .linger)
+    }
+
+    /// The connection broke, or is cut: its exchanges learn why, and their hooks will run.
+    func fail(_ connection: ConnectionRef, _ end: ExchangeEnd) {
+        guard connection.pointee.descriptor >= 0 else { return }
+        bookTornFlight(connection)
+        let acked = SystemCalls.bytesAcked(connection.pointee.descriptor)
+        let reason: ExchangeEnd =
+            end == .clientReset && connection.pointee.flags.contains(.peerClosed) ? .clientClosed : end
+        while let exchange = connection.pointee.firstUnsent {
+            connection.pointee.firstUnsent = exchange.pointee.nextUnsent
+            orphan(exchange, reason, acked)
+            exchange.pointee.account.endedAt = Clock.monotonicNanoseconds
+            report(exchange)
+        }
+        connection.pointee.lastUnsent = nil
+        let current = connection.pointee.current
+        connection.pointee.current = nil
+        if let current { orphan(current, reason, acked) }
+        switch end {
+        case .aborted, .shutdown, .writeTimeout, .handlerError:
+            close(connection, hard: true)
+        case .complete, .clientReset, .clientClosed, .readTimeout, .limit, .protocolError, .io:
+            close(connection)
+        }
+        guard let current else { return }
+        switch current.pointee.stage {
+        case .readingHead: letGo(current)
+        case .readingBody:
+            // It never reached the application: a line in the access log is all it gets.
+            current.pointee.environ.isRefused = true
+            report(current)
+        case .serving, .hooking, .finished: post(current)
+        }
+    }
+
+    /// Of a flight of TLS records that broke off, what the kernel had taken.
+    private func bookTornFlight(_ connection: ConnectionRef) {
+        guard let state = connection.pointee.tls else { return }
+        let kept = UInt64(state.pointee.backlog.count)
+        let plain = state.pointee.plainInFlight
+        state.pointee.plainInFlight = 0
+        if plain > kept { didSend(connection, plain - kept) }
+    }
+
+    /// Parts an exchange from its dying connection.
+    private func orphan(_ exchange: ExchangeRef, _ end: ExchangeEnd, _ acked: Int64) {
+        exchange.withLock {
+            exchange.pointee.connection = nil
+            exchange.pointee.descriptor = -1
+            exchange.pointee.account.noteAcked(acked)
+            exchange.pointee.isGone = true
+            if exchange.pointee.bodyEnd == .open { exchange.pointee.bodyEnd = end == .readTimeout ? .timeout : .gone }
+            let isWhole = exchange.pointee.response == .ended && exchange.pointee.account.isDrained
+            if !isWhole, exchange.pointee.end == .complete || end == .aborted { exchange.pointee.end = end }
+        }
+        exchange.pointee.changed.signal()
+    }
+
+    /// Frees the connection's place. Its exchanges must have gone before.
+    func close(_ connection: ConnectionRef, hard: Bool = false) {
+        guard connection.pointee.descriptor >= 0 else { return }
+        if connection.pointee.current != nil || connection.pointee.firstUnsent != nil {
+            return fail(connection, .io)
+        }
+        if hard {
+            SystemCalls.closeHard(connection.pointee.descriptor)
+        } else {
+            SystemCalls.close(connection.pointee.descriptor)
+        }
+        connection.pointee.descriptor = -1
+        endTLS(connection)
+        connection.pointee.input.clear(keepingCapacity: 0)
+        connection.pointee.backlog.clear(keepingCapacity: 0)
+        if pointee.worker.pointee.connection == connection { pointee.worker.pointee.batch.clear(keepingCapacity: Worker.batchMax * 2) }
+        connection.pointee.flags = []
+        connection.pointee.wait = .nothing
+        loop.pointee.deadlines.remove(connection.pointee.index)
+        pointee.table.giveBack(connection)
+        if pointee.isAcceptPaused { resumeAccept() }
+    }
+
+    /// Every connection, at the end of the grace.
+    func cutAll(_ end: ExchangeEnd) {
+        for index in 0..<UInt32(truncatingIfNeeded: pointee.table.capacity) {
+            guard let connection = pointee.table[index], connection.pointee.descriptor >= 0 else { continue }
+            fail(connection, end)
+        }
+    }
+
+    /// Connections on which nothing happens.
+    func closeIdle() {
+        for index in 0..<UInt32(truncatingIfNeeded: pointee.table.capacity) {
+            guard let connection = pointee.table[index], connection.pointee.descriptor >= 0 else { continue }
+            guard connection.pointee.isIdle, connection.pointee.input.isEmpty else { continue }
+            // A request that is already here is still answered; closing over it would reset its client.
+            if !SystemCalls.hasInput(connection.pointee.descriptor) { closeGently(connection) }
+        }
+    }
+}
+
+extension Accounting {
+    /// Which part of this response the peer's TCP had acknowledged when the socket had `socketAcked` in all.
+    /// Under TLS the cipher bytes are mapped back by their share.
+    mutating func noteAcked(_ socketAcked: Int64) {
+        acked = ackedPart(socketAcked)
+    }
+
+    func ackedPart(_ socketAcked: Int64) -> Int64 {
+        guard socketAcked >= 0 else { return -1 }
+        let wire = Int64(clamping: wireSent)
+        let span = Int64(clamping: socketEnd &- socketStart)
+        let part = min(max(socketAcked - Int64(clamping: socketStart), 0), span)
+        guard span > 0 else { return 0 }
+        if span == wire { return part }
+        return Int64(Double(part) / Double(span) * Double(wire))
+    }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+// ConnectionInput - receives, and walks the requests in what was received.
+// Room: Connection. Spec: RFC 9112 section 9.3 (persistence), 9.3.2 (pipelining).
+
+internal import CSystem
+internal import Glibc
+
+/// What an exchange leaves for its connection to do.
+enum Step {
+    case next  // finished or sealed: the connection may read its next request
+    case wait  // something is still to come: output room, body, the host's answer
+    case gone  // the connection is closed, or only waits to be
+    case lost  // the thread has lost the loop: return at once, touch nothing
+}
+
+extension UnsafeMutablePointer<Reactor> {
+    /// The socket has something to read. False: the loop was lost.
+    func readable(_ connection: ConnectionRef) -> Bool {
+        if connection.pointee.flags.contains(.lingering) {
+            discard(connection)
+            return true
+        }
+        if let exchange = connection.pointee.current, !exchange.takesInput {
+            // The next request waits in the kernel; only a FIN is of interest until this one is answered.
+            watchReading(connection, false)
+            return true
+        }
+        let worker = pointee.worker
+        let saved = connection.pointee.input.count
+        let room = UnsafeMutableRawBufferPointer(rebasing: worker.pointee.input[saved...])
+        let received = receive(connection, into: UnsafeMutableRawBufferPointer(rebasing: room.prefix(Worker.receiveMax)))
+        guard received > 0 else { return receivedNothing(connection, -received) }
+        if saved > 0 {
+            worker.pointee.input.copyMemory(from: connection.pointee.input.readable)
+            connection.pointee.input.clear(keepingCapacity: 0)
+        }
+        connection.pointee.windowBytes &+= UInt64(received)
+        return process(connection, count: saved + received)
+    }
+
+    /// Goes on with input that was kept while a request was served. False: the loop was lost.
+    func resume(_ connection: ConnectionRef) -> Bool {
+        let saved = connection.pointee.input.count
+        guard saved > 0 else {
+            settle(connection)
+            return flushAndSettle(connection)
+        }
+        let worker = pointee.worker
+        guard saved <= worker.pointee.input.count else {
+            close(connection)
+            return true
+        }
+        worker.pointee.input.copyMemory(from: connection.pointee.input.readable)
+        connection.pointee.input.clear(keepingCapacity: 0)
+        return process(connection, count: saved)
+    }
+
+    /// Bytes received, 0 at the end of the stream, or -errno.
+    private func receive(_ connection: ConnectionRef, into room: UnsafeMutableRawBufferPointer) -> Int {
+        if connection.pointee.tls != nil { return receiveTLS(connection, into: room) }
+        return SystemCalls.receive(connection.pointee.descriptor, into: room)
+    }
+
+    private func receivedNothing(_ connection: ConnectionRef, _ error: Int) -> Bool {
+        switch Int32(truncatingIfNeeded: error) {
+        case 0: return peerClosed(connection)
+        case EAGAIN: return true
+        case EPIPE: fail(connection, .clientClosed)
+        case ECONNRESET, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH: fail(connection, .clientReset)
+        default: fail(connection, .io)
+        }
+        return true
+    }
+
+    /// Serves what is in the worker's input. False: the loop was lost.
+    func process(_ connection: ConnectionRef, count: Int) -> Bool {
+        let worker = pointee.worker
+        let window = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(worker.pointee.input)[..<count])
+        var position = 0
+        worker.pointee.connection = connection
+        while true {
+            if connection.pointee.current == nil {
+                if position == count || connection.pointee.flags.contains(.closing) { break }
+                guard takeExchange(for: connection) != nil else {
+                    close(connection)
+                    return true
+                }
+            }
+            guard let exchange = connection.pointee.current else { break }
+            if exchange.pointee.stage == .readingHead {
+                guard let isComplete = readHead(exchange, window, &position) else { return finishRefusal(exchange) }
+                if !isComplete { break }
+            } else if exchange.takesInput, position < count {
+                guard feed(exchange, window, &position) else { return finishRefusal(exchange) }
+            }
+            if exchange.pointee.stage == .readingBody, pointee.settings.buffersBody,
+                exchange.pointee.bodyEnd == .open
+            {
+                askForBody(exchange)
+                break
+            }
+            worker.pointee.rest = UnsafeRawBufferPointer(rebasing: window[position...])
+            switch serve(exchange) {
+            case .next: continue
+            case .wait: break
+            case .gone: return true
+            case .lost: return false
+            }
+            break
+        }
+        if position < count {
+            connection.pointee.input.append(UnsafeRawBufferPointer(rebasing: window[position...]))
+        }
+        return flushAndSettle(connection)
+    }
+
+    /// Starts the handler where it has not run yet, then sees what the exchange needs.
+    private func serve(_ exchange: ExchangeRef) -> Step {
+        if exchange.pointee.stage == .readingBody {
+            exchange.pointee.stage = .serving
+            switch run(exchange, .handler) {
+            case .done: break
+            case .queued: return .wait
+            case .lost: return .lost
+            }
+        }
+        return advance(exchange)
+    }
+
+    func flushAndSettle(_ connection: ConnectionRef) -> Bool {
+        switch flush(connection) {
+        case .drained:
+            if connection.pointee.flags.contains(.closing), connection.pointee.current == nil {
+                closeGently(connection)
+            } else {
+                settle(connection)
+            }
+        case .blocked, .dead: break
+        }
+        return true
+    }
+
+    /// The client will send no more. False: the loop was lost.
+    private func peerClosed(_ connection: ConnectionRef) -> Bool {
+        connection.pointee.flags.insert(.peerClosed)
+        guard let exchange = connection.pointee.current else {
+            if connection.pointee.isDrained { close(connection) } else { connection.pointee.flags.insert(.closing) }
+            setInterest(connection, connection.pointee.interest.subtracting([.readable, .peerClosed]))
+            return true
+        }
+        switch exchange.pointee.stage {
+        case .readingHead, .readingBody:
+            fail(connection, .clientClosed)
+            return true
+        case .serving, .hooking, .finished:
+            setInterest(connection, connection.pointee.interest.subtracting([.readable, .peerClosed]))
+            exchange.noteGone()
+            return exchange.takesInput ? failBody(exchange, .gone) : true
+        }
+    }
+
+    /// The peer's FIN, seen while nothing is read. It may only have closed its sending side: answers still go out.
+    func noticePeerClosed(_ connection: ConnectionRef) {
+        connection.pointee.flags.insert(.peerClosed)
+        setInterest(connection, connection.pointee.interest.subtracting([.readable, .peerClosed]))
+        connection.pointee.current?.noteGone()
+    }
+
+    /// Lingering: what the client still sends is thrown away, so that our answer is not reset under its eyes.
+    private func discard(_ connection: ConnectionRef) {
+        let room = UnsafeMutableRawBufferPointer(rebasing: pointee.worker.pointee.input.prefix(Worker.receiveMax))
+        let received = SystemCalls.receive(connection.pointee.descriptor, into: room)
+        if received == Int(-EAGAIN) { return }
+        guard received > 0 else { return close(connection) }
+        connection.pointee.windowBytes &+= UInt64(received)
+        if connection.pointee.windowBytes > pointee.settings.lingerBytes { close(connection) }
+    }
+}
+
+extension Connection {
+    /// Every byte of every finished answer was taken by the kernel.
+    var isDrained: Bool {
+        firstUnsent == nil && backlog.isEmpty && (tls?.pointee.backlog.isEmpty ?? true)
+    }
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+// ConnectionTLS - carries cipher bytes between the socket and the connection's TLS session.
+// Room: Connection. Spec: design of Transport/TLSSession: windows are lent for one call.
+
+internal import CSystem
+internal import Glibc
+
+extension UnsafeMutablePointer<Reactor> {
+    /// False: out of memory.
+    func beginTLS(_ connection: ConnectionRef, _ context: TLSContext) -> Bool {
+        guard let session = TLSSession(context: context), let room = malloc(MemoryLayout<TLSState>.stride) else {
+            return false
+        }
+        let state = room.bindMemory(to: TLSState.self, capacity: 1)
+        state.initialize(to: TLSState(session: session))
+        connection.pointee.tls = state
+        connection.pointee.flags.insert(.handshaking)
+        return true
+    }
+
+    func endTLS(_ connection: ConnectionRef) {
+        guard let state = connection.pointee.tls else { return }
+        connection.pointee.tls = nil
+        state.deinitialize(count: 1)
+        free(state)
+    }
+
+    /// Plain bytes received, 0 at the end of the stream, or -errno: as a plain receive would.
+    func receiveTLS(_ connection: ConnectionRef, into room: UnsafeMutableRawBufferPointer) -> Int {
+        guard let state = connection.pointee.tls, let rooms = pointee.worker.pointee.cipherRooms() else {
+            return -Int(ENOMEM)
+        }
+        // OpenSSL may still hold a record of earlier input: room for its plain bytes as well.
+        let bound = min(rooms.input.count, max(room.count - TLSSession.heldPlainMax, 1))
+        let received = SystemCalls.receive(
+            connection.pointee.descriptor, into: UnsafeMutableRawBufferPointer(rebasing: rooms.input[..<bound]))
+        guard received >= 0 else { return received }
+        defer { state.pointee.session.releaseWindows() }
+        if received == 0 { state.pointee.session.endInput() }
+        state.pointee.session.setInput(UnsafeRawBufferPointer(rebasing: rooms.input[..<received]))
+        state.pointee.session.setOutput(rooms.output)
+        if connection.pointee.flags.contains(.handshaking) {
+            let progress = state.pointee.session.handshake()
+            guard progress == .done else {
+                // What it has to say (or its alert) goes out first.
+                if sendCipher(connection, state, rooms.output) == .dead { return -Int(ECONNRESET) }
+                return handshakeStep(connection, progress)
+            }
+            connection.pointee.flags.remove(.handshaking)
+        }
+        var count = 0
+        let progress = state.pointee.session.read(into: room, count: &count)
+        if state.pointee.session.outputCount > 0, sendCipher(connection, state, rooms.output) == .dead {
+            return -Int(ECONNRESET)
+        }
+        if count > 0 { return count }
+        switch progress {
+        case .done, .wantsRead, .wantsWrite: return -Int(EAGAIN)
+        case .closed: return 0
+        case .failed(let failure):
+            logDebug { "\(connection.pointee.peer.text) \(failure.text)" }
+            return failure.kind == .truncated || failure.kind == .abandoned ? 0 : -Int(EIO)
+        }
+    }
+
+    private func handshakeStep(_ connection: ConnectionRef, _ progress: TLSSession.Progress) -> Int {
+        switch progress {
+        case .done, .wantsRead, .wantsWrite: return -Int(EAGAIN)
+        case .closed: return 0
+        case .failed(let failure):
+            // A wrong scheme is a wrong configuration somewhere, so it is worth more than a debug line.
+            if failure.kind == .plainHTTP {
+                pointee.delegate.log(.info, "\(connection.pointee.peer.text) \(failure.text)")
+            } else {
+                logDebug { "\(connection.pointee.peer.text) \(failure.text)" }
+            }
+            return -Int(EIO)
+        }
+    }
+
+    /// Sends the session's output; what the socket does not take is kept.
+    private func sendCipher(
+        _ connection: ConnectionRef, _ state: UnsafeMutablePointer<TLSState>, _ room: UnsafeMutableRawBufferPointer
+    ) -> Flushed {
+        let cipher = UnsafeRawBufferPointer(rebasing: room[..<state.pointee.session.outputCount])
+        guard !cipher.isEmpty else { return .drained }
+        if !state.pointee.backlog.isEmpty {
+            state.pointee.backlog.append(cipher)
+            return .blocked
+        }
+        var sent = SystemCalls.send(connection.pointee.descriptor, cipher)
+        if sent == -Int(EAGAIN) { sent = 0 }
+        guard sent >= 0 else { return .dead }
+        connection.pointee.socketSent &+= UInt64(sent)
+        guard sent < cipher.count else { return .drained }
+        state.pointee.backlog.append(UnsafeRawBufferPointer(rebasing: cipher[sent...]))
+        watchWriting(connection, true)
+        return .blocked
+    }
+
+    func flushTLS(_ connection: ConnectionRef) -> Flushed {
+        guard let state = connection.pointee.tls else { return .dead }
+        let worker = pointee.worker
+        while true {
+            if !state.pointee.backlog.isEmpty {
+                let flushed = flushCipherBacklog(connection, state)
+                guard flushed == .drained else { return flushed }
+            }
+            let source = plainSource(connection)
+            guard source != .none else { break }
+            guard let rooms = worker.pointee.cipherRooms() else { return sendFailed(connection, Int(ENOMEM)) }
+            state.pointee.session.setOutput(rooms.output)
+            let taken = encrypt(connection, state, source)
+            let isStuck = taken == 0 && state.pointee.session.outputCount == 0
+            let flushed = sendCipher(connection, state, rooms.output)
+            state.pointee.session.releaseWindows()
+            guard flushed != .dead, taken >= 0, !isStuck else { return sendFailed(connection, Int(ECONNRESET)) }
+            state.pointee.plainInFlight &+= UInt64(taken)
+            if flushed == .blocked { return block(connection, progressed: false) }
+            bookFlight(connection, state)
+        }
+        if connection.pointee.interest.contains(.writable) { watchWriting(connection, false) }
+        return .drained
+    }
+
+    /// Plain bytes count as sent once their cipher bytes are all with the kernel.
+    private func bookFlight(_ connection: ConnectionRef, _ state: UnsafeMutablePointer<TLSState>) {
+        let plain = state.pointee.plainInFlight
+        state.pointee.plainInFlight = 0
+        didSend(connection, plain)
+    }
+
+    private func flushCipherBacklog(
+        _ connection: ConnectionRef, _ state: UnsafeMutablePointer<TLSState>
+    ) -> Flushed {
+        let sent = SystemCalls.send(connection.pointee.descriptor, state.pointee.backlog.readable)
+        guard sent >= 0 else { return sendFailed(connection, -sent) }
+        connection.pointee.socketSent &+= UInt64(sent)
+        state.pointee.backlog.consume(sent)
+        guard state.pointee.backlog.isEmpty else { return block(connection, progressed: sent > 0) }
+        state.pointee.backlog.clear(keepingCapacity: 0)
+        bookFlight(connection, state)
+        return .drained
+    }
+
+    private enum Source { case none, backlog, batch, exchange }
+
+    private func plainSource(_ connection: ConnectionRef) -> Source {
+        if !connection.pointee.backlog.isEmpty { return .backlog }
+        if !pointee.worker.pointee.batch.isEmpty { return .batch }
+        if let exchange = connection.pointee.current, !exchange.pointee.sending.isEmpty { return .exchange }
+        return .none
+    }
+
+    /// Plain bytes encrypted from the source, -1 when the session failed. Two records at a time: after a
+    /// reset the books are then wrong by no more than what was not yet with the kernel.
+    private func encrypt(
+        _ connection: ConnectionRef, _ state: UnsafeMutablePointer<TLSState>, _ source: Source
+    ) -> Int {
+        let plain: UnsafeRawBufferPointer
+        switch source {
+        case .none: return 0
+        case .backlog: plain = connection.pointee.backlog.readable
+        case .batch: plain = pointee.worker.pointee.batch.readable
+        case .exchange: plain = connection.pointee.current?.pointee.sending.readable ?? connection.pointee.backlog.readable
+        }
+        var count = 0
+        let progress = state.pointee.session.write(UnsafeRawBufferPointer(rebasing: plain.prefix(32 << 10)), count: &count)
+        switch source {
+        case .none: break
+        case .backlog: connection.pointee.backlog.consume(count)
+        case .batch: pointee.worker.pointee.batch.consume(count)
+        case .exchange:
+            connection.pointee.current?.pointee.sending.consume(count)
+            if connection.pointee.current?.pointee.sending.isEmpty ?? false {
+                connection.pointee.current?.pointee.sending.clear(keepingCapacity: 0)
+            }
+        }
+        if case .failed(let failure) = progress {
+            logDebug { "\(connection.pointee.peer.text) \(failure.text)" }
+            return -1
+        }
+        return count
+    }
+
+    /// close_notify, as far as the socket takes it at once.
+    func sayGoodbye(_ connection: ConnectionRef) {
+        guard let state = connection.pointee.tls, let rooms = pointee.worker.pointee.cipherRooms() else { return }
+        state.pointee.session.setOutput(rooms.output)
+        state.pointee.session.shutdown()
+        _ = sendCipher(connection, state, rooms.output)
+        state.pointee.session.releaseWindows()
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// ConnectionWait - the one deadline a connection has at a time, and what happens when it passes.
+// Room: Connection. Spec: docs/limits.md.
+
+extension UnsafeMutablePointer<Reactor> {
+    func wait(_ connection: ConnectionRef, _ wait: Connection.Wait) {
+        connection.pointee.wait = wait
+        let settings = pointee.settings
+        let milliseconds: Int64
+        switch wait {
+        case .nothing: milliseconds = DeadlineWheel.never
+        case .handshake: milliseconds = settings.handshakeTimeout
+        case .head: milliseconds = settings.headerTimeout
+        case .idle: milliseconds = settings.idleTimeout
+        case .body:
+            milliseconds = settings.bodyTimeout
+            connection.pointee.windowBytes = 0
+        case .write: milliseconds = settings.writeTimeout
+        case .linger: milliseconds = settings.lingerTimeout
+        }
+        let deadline = milliseconds < 0 || milliseconds == DeadlineWheel.never
+            ? DeadlineWheel.never : nowMilliseconds &+ milliseconds
+        loop.pointee.deadlines.set(connection.pointee.index, deadline: deadline)
+    }
+
+    /// Puts the deadline and the interest right for what the connection now waits for. Called when its turn ends.
+    func settle(_ connection: ConnectionRef) {
+        guard connection.pointee.descriptor >= 0, !connection.pointee.flags.contains(.lingering) else { return }
+        if connection.pointee.interest.contains(.writable) { return }  // write stall: renewed by progress alone
+        let due: Connection.Wait
+        if connection.pointee.flags.contains(.handshaking) {
+            due = .handshake
+        } else if let exchange = connection.pointee.current {
+            switch exchange.pointee.stage {
+            case .readingHead: due = .head
+            case .readingBody: due = .body
+            case .serving: due = exchange.isAwaitingBody ? .body : .nothing
+            case .hooking, .finished: due = .nothing
+            }
+        } else {
+            due = connection.pointee.requests == 0 ? .head : .idle
+        }
+        // A head must be complete in its time however often a byte of it comes; a body goes by windows.
+        let isRunning = due == connection.pointee.wait && (due == .head || due == .body || due == .handshake)
+        if !isRunning { wait(connection, due) }
+        // While a request is served, reading is stopped only when something comes that has to wait.
+        if let exchange = connection.pointee.current, exchange.pointee.stage != .readingHead,
+            due != .body
+        {
+            return
+        }
+        watchReading(connection, true)
+    }
+
+    func watchReading(_ connection: ConnectionRef, _ watch: Bool) {
+        var interest = connection.pointee.interest
+        if watch, !connection.pointee.flags.contains(.peerClosed) {
+            interest.insert([.readable, .peerClosed])
+        } else {
+            interest.remove(.readable)
+        }
+        setInterest(connection, interest)
+    }
+
+    func watchWriting(_ connection: ConnectionRef, _ watch: Bool) {
+        var interest = connection.pointee.interest
+        if watch { interest.insert(.writable) } else { interest.remove(.writable) }
+        setInterest(connection, interest)
+    }
+
+    func setInterest(_ connection: ConnectionRef, _ interest: EventSet) {
+        guard interest != connection.pointee.interest else { return }
+        connection.pointee.interest = interest
+        loop.pointee.poll.change(connection.pointee.descriptor, interest, token: connection.pointee.token)
+    }
+
+    /// False: the loop was lost.
+    func expire(_ connection: ConnectionRef) -> Bool {
+        guard connection.pointee.descriptor >= 0 else { return true }
+        switch connection.pointee.wait {
+        case .nothing: return true
+        case .handshake:
+            logDebug { "TLS handshake timed out: \(connection.pointee.peer.text)" }
+            close(connection)
+        case .idle, .linger: close(connection)
+        case .head: return expireHead(connection)
+        case .body: return expireBody(connection)
+        case .write: fail(connection, .writeTimeout)
+        }
+        return true
+    }
+
+    private func expireHead(_ connection: ConnectionRef) -> Bool {
+        guard let exchange = connection.pointee.current, exchange.pointee.stage == .readingHead,
+            !connection.pointee.input.isEmpty
+        else {
+            close(connection)
+            return true
+        }
+        return refuse(exchange, .headerTimeout)
+    }
+
+    private func expireBody(_ connection: ConnectionRef) -> Bool {
+        let settings = pointee.settings
+        let (needed, overflow) = settings.bodyBytesPerSecondMin.multipliedReportingOverflow(by: settings.bodyTimeout)
+        let enough = overflow ? Int64.max : max(needed / 1000, 1)
+        guard let exchange = connection.pointee.current else { return true }
+        if Int64(clamping: connection.pointee.windowBytes) >= enough {
+            wait(connection, .body)
+            return true
+        }
+        if exchange.pointee.stage == .readingBody { return refuse(exchange, .bodyTimeout) }
+        return failBody(exchange, .timeout)
+    }
+
+    func logDebug(_ text: () -> String) {
+        if pointee.delegate.wants(.debug) { pointee.delegate.log(.debug, text()) }
+    }
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+// Exchange - one request and its response: what evy_req points to.
+// Room: Connection. Spec: docs/architecture.md, "One exchange".
+
+internal import CSystem
+internal import Glibc
+
+typealias ExchangeRef = UnsafeMutablePointer<Exchange>
+typealias HandlerFunction = @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?) -> Void
+typealias DropFunction = @convention(c) (UnsafeMutableRawPointer?) -> Void
+typealias BodyFunction =
+    @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafeRawPointer?, Int, Int32) -> Void
+
+/// How a request ended; the raw values are EVY_END_* of evy.h.
+enum ExchangeEnd: Int32 {
+    case complete = 0
+    case clientReset, clientClosed, writeTimeout, readTimeout, handlerError, aborted, shutdown, limit, protocolError, io
+
+    /// The name that logs and hosts show.
+    var name: StaticString {
+        switch self {
+        case .complete: return "complete"
+        case .clientReset: return "client-reset"
+        case .clientClosed: return "client-closed"
+        case .writeTimeout: return "write-timeout"
+        case .readTimeout: return "read-timeout"
+        case .handlerError: return "handler-error"
+        case .aborted: return "aborted"
+        case .shutdown: return "shutdown"
+        case .limit: return "limit"
+        case .protocolError: return "protocol"
+        case .io: return "io"
+        }
+    }
+}
+
+/// One exchange. Its memory is its own: a handler on another thread never depends on the loop's buffers.
+///
+/// Ownership: pooled by its reactor; lent to the host for callbacks, and kept for it while it holds references.
+/// Lifetime:  until finished and no host reference is left. Pointers handed to the host live as long.
+/// Thread:    three groups of members, see the marks. Always reached through a pointer, never copied.
+struct Exchange: ~Copyable {
+    static let magicAlive: UInt32 = 0x4556_5921
+
+    enum Stage: UInt8 { case readingHead, readingBody, serving, hooking, finished }
+    enum Job: UInt8 { case handler, body, hooks }
+    enum Response: UInt8 { case none, begun, ended }
+    enum BodyMode: UInt8 { case buffer, pull, push }
+    enum BodyEnd: UInt8 { case open, complete, gone, timeout, limit, protocolError }
+
+    // MARK: Set once for the life of the memory
+    var magic = Exchange.magicAlive
+    let lock = FutexLock()
+    /// Signalled when a body arrived, output drained, or the client went.
+    let changed = FutexEvent()
+    let node: UnsafeMutablePointer<InboxNode>
+    let reactor: ReactorRef
+    let fields: UnsafeMutableBufferPointer<FieldSlot>
+
+    // MARK: The loop's own
+    var connection: ConnectionRef?
+    var nextUnsent: ExchangeRef?
+    var stage = Stage.readingHead
+    var parser = HTTP1HeadParser()
+    var bodyReader = HTTP1BodyReader(framing: .none, bodyBytesMax: 0)
+    /// Bytes of later, unobserved answers of the same connection that follow this one's.
+    var silentBytesBehind: UInt64 = 0
+    /// Output that left the lock and waits for the kernel; `out` follows it.
+    var sending = ByteBuffer()
+    /// The connection closes after this answer.
+    var closesConnection = false
+
+    // MARK: The request; written by the loop before the handler runs, then only read (NULs under the lock)
+    var id: UInt64 = 0
+    var head = RequestHead()
+    var bytes = ByteBuffer()
+    var peer = evy_address()
+    var local = evy_address()
+    var isTLS = false
+    var requestNumber: UInt32 = 0
+    var startedAt: Int64 = 0
+    /// The Date of the answer, as of the turn that dispatched the request.
+    var date = DateText()
+
+    // MARK: Shared with the host's threads; under `lock`
+    var hostReferences: Int32 = 0
+    var keepsServer = false
+    /// Host code of this exchange is being run, or queued to be.
+    var isRunning = false
+    var job = Job.handler
+    /// The thread that runs it will look at the exchange itself when it is done: no post is needed.
+    var isAttended = false
+    var runner: UInt = 0
+    /// Input behind this request, rescued from the scratch of a thread that lost the loop.
+    var leftover = ByteBuffer()
+    var user: UnsafeMutableRawPointer?
+    var arena = Arena()
+    var environ = EnvironState()
+    var hooks = PosthookList()
+    /// The client's socket for TCP_INFO, -1 once closed.
+    var descriptor: Int32 = -1
+    var isGone = false
+    var end = ExchangeEnd.complete
+
+    var response = Response.none
+    var plan = ResponsePlan(body: .none, keepAlive: false, declaredLength: -1)
+    var status: Int32 = 0
+    var out = ByteBuffer()
+    var account = Accounting()
+    /// Body bytes that may still come under the promised length; -1: no promise.
+    var promisedLeft: Int64 = -1
+    var isAborted = false
+    var isOverlong = false
+
+    var bodyMode = BodyMode.buffer
+    var body = ByteBuffer()
+    var bodyEnd = BodyEnd.open
+    var bodyReceived: UInt64 = 0
+    var wireReceived: UInt64 = 0
+    var wantsContinue = false
+    /// Bytes of 100 Continue among the framing.
+    var interimBytes: UInt64 = 0
+    var isBodyPaused = false
+    var isReadingPaused = false
+    var hasReadBody = false
+    var onBody: BodyFunction?
+    var onBodyUser: UnsafeMutableRawPointer?
+    var onBodyDrop: DropFunction?
+
+    init(reactor: ReactorRef, node: UnsafeMutablePointer<InboxNode>, fields: UnsafeMutableBufferPointer<FieldSlot>) {
+        self.reactor = reactor
+        self.node = node
+        self.fields = fields
+    }
+}
+
+/// "Sun, 06 Nov 1994 08:49:37 GMT", 29 bytes, held inline.
+struct DateText {
+    var bytes: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+    static let count = 29
+
+    init() {}
+
+    init(secondsSinceEpoch: Int64, scratch: inout ByteBuffer) {
+        scratch.clear(keepingCapacity: 64)
+        HTTPDate.write(secondsSinceEpoch: secondsSinceEpoch, into: &scratch)
+        withUnsafeMutableBytes(of: &bytes) { $0.copyBytes(from: scratch.readable.prefix(Self.count)) }
+    }
+}
+
+extension UnsafeMutablePointer<Exchange> {
+    /// nil: out of memory.
+    static func make(reactor: ReactorRef, fieldCapacity: Int) -> ExchangeRef? {
+        guard let room = malloc(MemoryLayout<Exchange>.stride),
+            let slots = calloc(max(fieldCapacity, 1), MemoryLayout<FieldSlot>.stride),
+            let nodeRoom = malloc(MemoryLayout<InboxNode>.stride)
+        else { return nil }
+        let exchange = room.bindMemory(to: Exchange.self, capacity: 1)
+        let node = nodeRoom.bindMemory(to: InboxNode.self, capacity: 1)
+        node.initialize(to: InboxNode(owner: room))
+        let fields = UnsafeMutableBufferPointer(
+            start: slots.bindMemory(to: FieldSlot.self, capacity: fieldCapacity), count: fieldCapacity)
+        exchange.initialize(to: Exchange(reactor: reactor, node: node, fields: fields))
+        return exchange
+    }
+
+    /// Gives the memory back to the system.
+    func destroy() {
+        let node = pointee.node
+        let fields = pointee.fields
+        pointee.magic = 0
+        deinitialize(count: 1)
+        node.deinitialize(count: 1)
+        free(node)
+        free(fields.baseAddress)
+        free(self)
+    }
+
+    /// Back to the state of a new one; buffers keep a little of their memory.
+    func reset() {
+        pointee.connection = nil
+        pointee.nextUnsent = nil
+        pointee.stage = .readingHead
+        pointee.parser = HTTP1HeadParser()
+        pointee.silentBytesBehind = 0
+        pointee.sending.clear(keepingCapacity: 0)
+        pointee.closesConnection = false
+        pointee.bytes.clear(keepingCapacity: 8192)
+        pointee.keepsServer = false
+        pointee.leftover.clear(keepingCapacity: 0)
+        pointee.user = nil
+        pointee.arena.reset()
+        pointee.environ = EnvironState()
+        pointee.hooks = PosthookList()
+        pointee.descriptor = -1
+        pointee.isGone = false
+        pointee.end = .complete
+        pointee.response = .none
+        pointee.status = 0
+        pointee.out.clear(keepingCapacity: 4096)
+        pointee.account.reset()
+        pointee.promisedLeft = -1
+        pointee.isAborted = false
+        pointee.isOverlong = false
+        pointee.body.clear(keepingCapacity: 16384)
+        pointee.bodyEnd = .open
+        pointee.bodyReceived = 0
+        pointee.wireReceived = 0
+        pointee.wantsContinue = false
+        pointee.interimBytes = 0
+        pointee.isBodyPaused = false
+        pointee.isReadingPaused = false
+        pointee.hasReadBody = false
+        pointee.onBody = nil
+        pointee.onBodyUser = nil
+        pointee.onBodyDrop = nil
+    }
+
+    @inline(__always)
+    func withLock<R>(_ body: () -> R) -> R {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        return body()
+    }
+
+    /// Bytes of the request head.
+    @inline(__always)
+    func text(_ range: ByteRange) -> UnsafeRawBufferPointer {
+        let all = pointee.bytes.readable
+        let start = Int(range.start)
+        let end = start + Int(range.count)
+        guard end <= all.count else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return UnsafeRawBufferPointer(rebasing: all[start..<end])
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// ExchangeBody - the request body on its way to the host: whole, pulled or pushed.
+// Room: Connection. Spec: RFC 9110 section 10.1.1 (100-continue). Thread: any, under the exchange's lock.
+
+internal import CSystem
+
+extension UnsafeMutablePointer<Exchange> {
+    /// Bytes kept for a host that does not read; then the client is left waiting.
+    private static var bodyHighWater: Int { 256 << 10 }
+    private static var bodyLowWater: Int { 64 << 10 }
+
+    // MARK: The loop's side
+
+    /// May more input be taken for this exchange now?
+    var takesInput: Bool {
+        switch pointee.stage {
+        case .readingHead, .readingBody: return true
+        case .serving: return isAwaitingBody
+        case .hooking, .finished: return false
+        }
+    }
+
+    var isAwaitingBody: Bool { withLock { pointee.bodyEnd == .open && !pointee.isReadingPaused } }
+
+    var hasBrokenBody: Bool {
+        switch pointee.bodyEnd {
+        case .open, .complete: return false
+        case .gone, .timeout, .limit, .protocolError: return true
+        }
+    }
+
+    /// Lock held.
+    func pauseReadingIfFull() {
+        if pointee.stage == .serving, pointee.response != .ended, pointee.body.count > Self.bodyHighWater {
+            pointee.isReadingPaused = true
+        }
+    }
+
+    /// Nothing more will come.
+    func endBody(_ end: Exchange.BodyEnd) {
+        withLock {
+            if pointee.bodyEnd == .open { pointee.bodyEnd = end }
+            if end == .gone { pointee.isGone = true }
+            if pointee.end == .complete {
+                switch end {
+                case .timeout: pointee.end = .readTimeout
+                case .limit: pointee.end = .limit
+                case .protocolError: pointee.end = .protocolError
+                case .gone: pointee.end = .clientClosed
+                case .open, .complete: break
+                }
+            }
+        }
+        pointee.changed.signal()
+    }
+
+    /// Lock held: is there a piece, or the end, for the body callback?
+    var hasBodyForCallback: Bool {
+        guard pointee.onBody != nil, !pointee.isBodyPaused else { return false }
+        return !pointee.body.isEmpty || pointee.bodyEnd != .open
+    }
+
+    /// Lock held. Once; not after the answer has begun.
+    func sendContinue() {
+        guard pointee.wantsContinue, pointee.response == .none else { return }
+        pointee.wantsContinue = false
+        let before = pointee.out.count
+        HTTP1ResponseWriter.writeContinue(into: &pointee.out)
+        let count = pointee.out.count - before
+        pointee.account.queueFraming(count)
+        pointee.interimBytes &+= UInt64(count)
+    }
+
+    // MARK: The host's side
+
+    var declaredBodyLength: Int64 {
+        switch pointee.head.framing {
+        case .none: return 0
+        case .length(let length): return Int64(clamping: length)
+        case .chunked: return pointee.bodyMode == .buffer ? Int64(pointee.body.count) : -1
+        }
+    }
+
+    /// Lock held. nil: the body is not buffered. An empty body has an address too.
+    var wholeBody: UnsafeRawBufferPointer? {
+        guard pointee.bodyMode == .buffer, !pointee.environ.isRefused else { return nil }
+        if pointee.body.isEmpty { return UnsafeRawBufferPointer(start: UnsafeRawPointer(self), count: 0) }
+        return pointee.body.readable
+    }
+
+    enum BodyRead {
+        case bytes(Int)
+        case end
+        case failed(HostResult)
+        case nothingYet
+    }
+
+    /// What can be had without waiting. The first call asks the client to send.
+    func takeBody(into room: UnsafeMutableRawBufferPointer) -> BodyRead {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        guard pointee.onBody == nil, !pointee.environ.isRefused else { return .failed(.wrongState) }
+        pointee.hasReadBody = true
+        if !pointee.body.isEmpty {
+            let count = min(room.count, pointee.body.count)
+            room.copyMemory(from: UnsafeRawBufferPointer(rebasing: pointee.body.readable.prefix(count)))
+            pointee.body.consume(count)
+            resumeReadingIfLow()
+            return .bytes(count)
+        }
+        switch pointee.bodyEnd {
+        case .complete: return .end
+        case .gone: return .failed(.gone)
+        case .timeout: return .failed(.timeout)
+        case .limit: return .failed(.limit)
+        case .protocolError: return .failed(.protocolError)
+        case .open: break
+        }
+        if pointee.wantsContinue {
+            sendContinue()
+            postIfUnattended()
+        }
+        return .nothingYet
+    }
+
+    func listenToBody(
+        _ function: @escaping BodyFunction, _ user: UnsafeMutableRawPointer?, _ drop: DropFunction?
+    ) -> HostResult {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        guard pointee.onBody == nil, !pointee.hasReadBody, pointee.stage == .serving else { return .wrongState }
+        pointee.bodyMode = .push
+        pointee.onBody = function
+        pointee.onBodyUser = user
+        pointee.onBodyDrop = drop
+        if pointee.bodyEnd == .open { sendContinue() }
+        postIfUnattended()
+        return .ok
+    }
+
+    func pauseBody(_ isPaused: Bool) -> HostResult {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        guard pointee.onBody != nil else { return .wrongState }
+        pointee.isBodyPaused = isPaused
+        if !isPaused { postIfUnattended() }
+        return .ok
+    }
+
+    /// On a thread that may block, lock free: pieces until there are none, or the host pauses.
+    func deliverBody() {
+        var piece = ByteBuffer()
+        while true {
+            pointee.lock.lock()
+            guard let function = pointee.onBody, !pointee.isBodyPaused else { break }
+            let end = pointee.bodyEnd
+            let user = pointee.onBodyUser
+            swap(&piece, &pointee.body)
+            let isLast = piece.isEmpty
+            if isLast {
+                guard end != .open else { break }
+                pointee.onBody = nil
+            }
+            resumeReadingIfLow()
+            pointee.lock.unlock()
+            function(user, OpaquePointer(self), piece.readable.baseAddress, piece.count, isLast ? end.result.rawValue : 0)
+            piece.clear(keepingCapacity: 256 << 10)
+        }
+        pointee.lock.unlock()
+    }
+
+    /// Lock held.
+    private func resumeReadingIfLow() {
+        guard pointee.isReadingPaused, pointee.body.count < Self.bodyLowWater else { return }
+        pointee.isReadingPaused = false
+        pointee.reactor.post(self)
+    }
+}
+
+extension Exchange.BodyEnd {
+    var result: HostResult {
+        switch self {
+        case .open, .complete: return .ok
+        case .gone: return .gone
+        case .timeout: return .timeout
+        case .limit: return .limit
+        case .protocolError: return .protocolError
+        }
+    }
+}

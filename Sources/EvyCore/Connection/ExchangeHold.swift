@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// ExchangeHold - references of the host, and waiting without holding up the loop.
+// Room: Connection. Thread: any.
+
+internal import Synchronization
+
+extension UnsafeMutablePointer<Exchange> {
+    /// The first reference keeps the server alive as well: its memory is where the exchange lives.
+    func retain() {
+        withLock {
+            pointee.hostReferences += 1
+            guard !pointee.keepsServer else { return }
+            pointee.keepsServer = true
+            _ = Unmanaged.passRetained(pointee.reactor.pointee.delegate as AnyObject)
+        }
+    }
+
+    func release() {
+        // A reference of our own: the post may let another thread give the last one back.
+        let server = pointee.reactor.pointee.delegate as AnyObject
+        withLock {
+            guard pointee.hostReferences > 0 else { return }
+            pointee.hostReferences -= 1
+            // Inside the lock: once it is free the loop may recycle the exchange.
+            if pointee.hostReferences == 0 { postIfUnattended() }
+        }
+        withExtendedLifetime(server) {}
+    }
+
+    /// Nobody else would serve this exchange while the calling thread waits: its loop goes to another thread.
+    /// False: it cannot, so the caller must not wait.
+    func letLoopGo() -> Bool {
+        pointee.lock.lock()
+        let holdsLoop = pointee.isAttended && pointee.runner == Thread.current
+        pointee.lock.unlock()
+        guard holdsLoop else { return true }
+        let worker = pointee.reactor.pointee.worker
+        let ticket = worker.pointee.ticket
+        if pointee.reactor.pointee.delegate.handOver(worker, ticket: ticket) { return true }
+        // Lost to the watcher in between is as good; a server with one thread keeps its loop.
+        return pointee.reactor.pointee.loop.pointee.lease.observed != ticket
+    }
+
+    /// Waits until `attempt` gives something, the client or the time has gone. nil: not so.
+    func wait<R>(milliseconds: Int64, _ attempt: () -> R?) -> R? {
+        let deadline = milliseconds < 0 ? Int64.max : Clock.monotonicNanoseconds &+ min(milliseconds, 1 << 40) * 1_000_000
+        var mayWait = false
+        while true {
+            let ticket = pointee.changed.ticket
+            if let result = attempt() { return result }
+            if milliseconds == 0 { return nil }
+            if !mayWait {
+                guard letLoopGo() else { return nil }
+                mayWait = true
+            }
+            let left = deadline == Int64.max ? -1 : deadline - Clock.monotonicNanoseconds
+            if deadline != Int64.max, left <= 0 { return nil }
+            pointee.changed.wait(since: ticket, nanoseconds: left)
+        }
+    }
+}

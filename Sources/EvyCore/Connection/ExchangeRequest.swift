@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// ExchangeRequest - reads one request's head and body out of the connection's input.
+// Room: Connection. Spec: RFC 9112 section 2-7.
+
+internal import CSystem
+
+extension UnsafeMutablePointer<Reactor> {
+    /// True: complete, `position` is behind it; false: more bytes needed; nil: refused.
+    func readHead(_ exchange: ExchangeRef, _ window: UnsafeRawBufferPointer, _ position: inout Int) -> Bool? {
+        let bytes = UnsafeRawBufferPointer(rebasing: window[position...])
+        if bytes.isEmpty { return false }
+        do throws(HTTPError) {
+            var slots = exchange.pointee.fields.mutableSpan
+            let isComplete = try exchange.pointee.parser.parse(
+                bytes.bytes, limits: pointee.settings.limits, laxness: pointee.settings.laxness,
+                fields: &slots, head: &exchange.pointee.head)
+            guard isComplete else { return false }
+        } catch {
+            keepRequestLine(exchange, bytes)
+            beginRefusal(exchange, error)
+            return nil
+        }
+        let byteCount = exchange.pointee.head.byteCount
+        exchange.pointee.bytes.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(byteCount)))
+        position += byteCount
+        return accept(exchange, byteCount: byteCount)
+    }
+
+    /// What the server knows beyond the head.
+    private func accept(_ exchange: ExchangeRef, byteCount: Int) -> Bool? {
+        guard let connection = exchange.pointee.connection, !exchange.pointee.bytes.failed else {
+            beginRefusal(exchange, .headerTooLarge)
+            return nil
+        }
+        connection.pointee.requests &+= 1
+        identify(exchange, connection)
+        exchange.pointee.wireReceived = UInt64(byteCount)
+        let framing = exchange.pointee.head.framing
+        let settings = pointee.settings
+        exchange.pointee.bodyMode = settings.buffersBody ? .buffer : .pull
+        exchange.pointee.wantsContinue = exchange.pointee.head.expectsContinue
+        exchange.pointee.stage = .readingBody
+        guard framing != .none, framing != .length(0) else {
+            exchange.pointee.bodyEnd = .complete
+            return true
+        }
+        if case .length(let length) = framing, settings.limits.bodyBytesMax > 0, length > settings.limits.bodyBytesMax {
+            beginRefusal(exchange, .contentTooLarge)
+            return nil
+        }
+        exchange.pointee.bodyReader = HTTP1BodyReader(framing: framing, limits: settings.limits)
+        return true
+    }
+
+    private func identify(_ exchange: ExchangeRef, _ connection: ConnectionRef) {
+        exchange.pointee.id = newRequestID()
+        exchange.pointee.requestNumber = connection.pointee.requests
+        exchange.pointee.peer = connection.pointee.peer
+        exchange.pointee.local = connection.pointee.local
+        exchange.pointee.isTLS = connection.pointee.tls != nil
+        exchange.pointee.startedAt = loop.pointee.now
+        exchange.pointee.date = pointee.date
+    }
+
+    /// Takes body bytes from the window. False: refused before the handler ran.
+    func feed(_ exchange: ExchangeRef, _ window: UnsafeRawBufferPointer, _ position: inout Int) -> Bool {
+        let start = position
+        let failure = feedBytes(exchange, window, &position)
+        exchange.pointee.wireReceived &+= UInt64(truncatingIfNeeded: position - start)
+        guard let failure else { return true }
+        if exchange.pointee.stage == .readingBody {
+            beginRefusal(exchange, failure)
+            return false
+        }
+        exchange.endBody(failure.kind == .limit ? .limit : .protocolError)
+        exchange.pointee.connection?.pointee.flags.insert(.inputLost)
+        position = window.count
+        return true
+    }
+
+    private func feedBytes(
+        _ exchange: ExchangeRef, _ window: UnsafeRawBufferPointer, _ position: inout Int
+    ) -> HTTPError? {
+        exchange.pointee.lock.lock()
+        defer { exchange.pointee.lock.unlock() }
+        let isWanted = exchange.pointee.response != .ended
+        while true {
+            do throws(HTTPError) {
+                switch try exchange.pointee.bodyReader.read(window.bytes, from: position) {
+                case .data(let start, let count, let next):
+                    if isWanted {
+                        exchange.pointee.body.append(UnsafeRawBufferPointer(rebasing: window[start..<(start + count)]))
+                        exchange.pointee.bodyReceived &+= UInt64(count)
+                    }
+                    position = next
+                case .needMore(let next):
+                    position = next
+                    exchange.pauseReadingIfFull()
+                    exchange.pointee.changed.signal()
+                    return exchange.pointee.body.failed ? .contentTooLarge : nil
+                case .end(let next):
+                    position = next
+                    exchange.pointee.bodyEnd = .complete
+                    exchange.pointee.changed.signal()
+                    return exchange.pointee.body.failed ? .contentTooLarge : nil
+                }
+            } catch { return error }
+        }
+    }
+
+    /// The body will not come whole, and the handler is or will be told. False: the loop was lost.
+    func failBody(_ exchange: ExchangeRef, _ end: Exchange.BodyEnd) -> Bool {
+        exchange.endBody(end)
+        exchange.pointee.connection?.pointee.flags.insert(.inputLost)
+        return attend(exchange)
+    }
+
+    /// body=buffer reads ahead of the handler, so the client that waits for 100 Continue gets it here.
+    func askForBody(_ exchange: ExchangeRef) {
+        guard exchange.pointee.wantsContinue else { return }
+        exchange.withLock { exchange.sendContinue() }
+        pump(exchange)
+    }
+}
+
+// MARK: - Refusals
+
+extension UnsafeMutablePointer<Reactor> {
+    /// A whole answer by the library; the connection ends after it.
+    func beginRefusal(_ exchange: ExchangeRef, _ error: HTTPError) {
+        guard let connection = exchange.pointee.connection else { return }
+        if exchange.pointee.id == 0 || exchange.pointee.stage == .readingHead {
+            connection.pointee.requests &+= 1
+            identify(exchange, connection)
+        }
+        exchange.withLock {
+            exchange.pointee.environ.isRefused = true
+            exchange.pointee.hooks.isSealed = true
+            exchange.pointee.response = .ended
+            exchange.pointee.status = Int32(error.status)
+            let before = exchange.pointee.out.count
+            withUnsafeBytes(of: pointee.date.bytes) {
+                HTTP1ResponseWriter.writeRefusal(
+                    error, date: UnsafeRawBufferPointer(rebasing: $0.prefix(DateText.count)),
+                    into: &exchange.pointee.out)
+            }
+            let bodyCount = error.reason.utf8CodeUnitCount + 1
+            exchange.pointee.account.queueFraming(exchange.pointee.out.count - before - bodyCount)
+            exchange.pointee.account.queueBody(bodyCount)
+        }
+        exchange.pointee.closesConnection = true
+        exchange.pointee.bodyEnd = error.kind == .limit ? .limit : .protocolError
+        exchange.pointee.end = error.kind == .timeout ? .readTimeout : error.kind == .limit ? .limit : .protocolError
+        exchange.pointee.stage = .serving
+        connection.pointee.flags.insert(.inputLost)
+        logDebug { "\(connection.pointee.peer.text) refused: \(error.status) \(error.reason)" }
+    }
+
+    /// False: the loop was lost.
+    func finishRefusal(_ exchange: ExchangeRef) -> Bool {
+        guard let connection = exchange.pointee.connection else { return true }
+        switch advance(exchange) {
+        case .lost: return false
+        case .gone: return true
+        case .next, .wait: return flushAndSettle(connection)
+        }
+    }
+
+    func refuse(_ exchange: ExchangeRef, _ error: HTTPError) -> Bool {
+        guard let connection = exchange.pointee.connection else { return true }
+        keepRequestLine(exchange, connection.pointee.input.readable)
+        connection.pointee.input.clear(keepingCapacity: 0)
+        pointee.worker.pointee.connection = connection
+        beginRefusal(exchange, error)
+        return finishRefusal(exchange)
+    }
+
+    /// So that the access line of a refused request shows what there was of it.
+    private func keepRequestLine(_ exchange: ExchangeRef, _ bytes: UnsafeRawBufferPointer) {
+        guard exchange.pointee.stage == .readingHead else { return }
+        let line = exchange.pointee.parser.requestLineSoFar
+        let end = min(Int(line.start) + Int(line.count), bytes.count, 8192)
+        exchange.pointee.head = RequestHead()
+        guard Int(line.start) < end else { return }
+        exchange.pointee.bytes.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(end)))
+        exchange.pointee.head.requestLine = ByteRange(Int(line.start), end)
+    }
+}

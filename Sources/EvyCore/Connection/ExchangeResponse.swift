@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+// ExchangeResponse - what the host says becomes bytes of the answer; every call checks what is allowed now.
+// Room: Connection. Spec: RFC 9110 section 6, RFC 9112 section 6-7. Thread: any, under the exchange's lock.
+
+internal import CSystem
+internal import Synchronization
+
+/// What a call on an exchange can come to; the raw values are evy_status of evy.h.
+enum HostResult: Int32 {
+    case ok = 0
+    case full = 1
+    case badArgument = -1
+    case outOfMemory = -2
+    case wrongState = -3
+    case again = -4
+    case timeout = -5
+    case gone = -6
+    case limit = -7
+    case badField = -10
+    case protocolError = -11
+}
+
+/// Status, reason and fields as the host gave them.
+struct ResponseStart {
+    var status: Int32
+    var reason: UnsafeRawBufferPointer?
+    var fields: UnsafeRawBufferPointer
+}
+
+extension UnsafeMutablePointer<Exchange> {
+    /// The whole answer in one call.
+    func respond(_ start: ResponseStart, body: UnsafeRawBufferPointer) -> HostResult {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        let begun = writeStart(start, bodyLength: UInt64(body.count))
+        guard begun == .ok else { return begun }
+        switch pointee.plan.body {
+        case .none: break
+        case .length, .chunked, .untilClose:
+            pointee.out.append(body)
+            pointee.account.queueBody(body.count)
+        }
+        return finishOutput()
+    }
+
+    func begin(_ start: ResponseStart, length: UInt64?) -> HostResult {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        let begun = writeStart(start, bodyLength: length)
+        guard begun == .ok else { return begun }
+        pointee.response = .begun
+        if case .length(let promised) = pointee.plan.body { pointee.promisedLeft = Int64(clamping: promised) }
+        postIfUnattended()
+        return pointee.out.failed ? .outOfMemory : .ok
+    }
+
+    /// Takes a piece; `.full` when it is more than the high-water mark.
+    func write(_ data: UnsafeRawBufferPointer) -> HostResult {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        guard pointee.response == .begun, !pointee.isAborted else { return pointee.isGone ? goneResult : .wrongState }
+        if pointee.connection == nil, pointee.stage != .serving { return goneResult }
+        if pointee.isGone, pointee.descriptor < 0 { return goneResult }
+        var bytes = data
+        if pointee.promisedLeft >= 0 {
+            if Int64(bytes.count) > pointee.promisedLeft {
+                bytes = UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(clamping: pointee.promisedLeft)))
+                noteOverlong()
+            }
+            pointee.promisedLeft -= Int64(bytes.count)
+        }
+        if !bytes.isEmpty { append(bytes) }
+        postIfUnattended()
+        if pointee.out.failed { return .outOfMemory }
+        return isAboveHighWater ? .full : .ok
+    }
+
+    /// Ends a streamed answer.
+    func finish() -> HostResult {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        guard pointee.response == .begun, !pointee.isAborted else { return pointee.isGone ? goneResult : .wrongState }
+        if pointee.promisedLeft > 0 {
+            // Fewer bytes than promised: only a cut tells the client.
+            pointee.response = .ended
+            pointee.end = .handlerError
+            pointee.isAborted = true
+            reactorLog("answer to request \(pointee.id) is \(pointee.promisedLeft) bytes short of its Content-Length")
+            postIfUnattended()
+            return .ok
+        }
+        if case .chunked = pointee.plan.body {
+            let before = pointee.out.count
+            HTTP1ResponseWriter.writeLastChunk(into: &pointee.out)
+            pointee.account.queueFraming(pointee.out.count - before)
+        }
+        return finishOutput()
+    }
+
+    func abort() -> HostResult {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        guard pointee.response != .ended, !pointee.isAborted else { return .wrongState }
+        pointee.isAborted = true
+        pointee.response = .ended
+        if pointee.end == .complete { pointee.end = .aborted }
+        postIfUnattended()
+        return .ok
+    }
+
+    /// Called by the loop, lock held, when host code has returned: somebody has to answer.
+    func answerWhereNobodyWill() {
+        guard pointee.hostReferences == 0, pointee.response != .ended, pointee.stage == .serving else { return }
+        if pointee.end == .complete { pointee.end = .handlerError }
+        guard pointee.response == .none, pointee.descriptor >= 0 else {
+            pointee.response = .ended
+            pointee.isAborted = true
+            return
+        }
+        pointee.closesConnection = true
+        let text: StaticString = "Internal Server Error\n"
+        let fields: StaticString = "Content-Type\0text/plain\0Connection\0close\0"
+        let start = ResponseStart(
+            status: 500, reason: nil,
+            fields: UnsafeRawBufferPointer(start: fields.utf8Start, count: fields.utf8CodeUnitCount))
+        guard writeStart(start, bodyLength: UInt64(text.utf8CodeUnitCount)) == .ok else {
+            pointee.isAborted = true
+            return
+        }
+        if pointee.plan.body != .none {
+            pointee.out.append(text)
+            pointee.account.queueBody(text.utf8CodeUnitCount)
+        }
+        pointee.response = .ended
+    }
+
+    // MARK: Parts; lock held
+
+    private func writeStart(_ start: ResponseStart, bodyLength: UInt64?) -> HostResult {
+        guard pointee.response == .none, !pointee.isAborted else { return pointee.isGone ? goneResult : .wrongState }
+        guard pointee.descriptor >= 0 else { return goneResult }
+        guard start.status >= 200, start.status <= 599 else { return .badArgument }
+        let settings = pointee.reactor
+        let facts = ResponseRequestFacts(
+            minorVersion: pointee.head.minorVersion, isHead: pointee.head.method == .head, keepAlive: mayKeepAlive,
+            echoesKeepAlive: pointee.head.echoesKeepAlive, maxMinorVersion: settings.pointee.settings.maxMinorVersion)
+        let before = pointee.out.count
+        if !pointee.isAttended { refreshDate() }
+        do throws(ResponseError) {
+            pointee.plan = try withUnsafeBytes(of: pointee.date.bytes) { date throws(ResponseError) in
+                try HTTP1ResponseWriter.writeHead(
+                    status: Int(start.status), reason: start.reason, fields: start.fields, bodyLength: bodyLength,
+                    facts: facts, date: UnsafeRawBufferPointer(rebasing: date.prefix(DateText.count)),
+                    server: settings.pointee.settings.serverHeader, into: &pointee.out)
+            }
+        } catch {
+            return error == .badStatus ? .badArgument : .badField
+        }
+        pointee.status = start.status
+        pointee.wantsContinue = false
+        pointee.account.queueFraming(pointee.out.count - before)
+        return .ok
+    }
+
+    /// Keep-alive can be promised only when the next request will be found behind this one's body.
+    private var mayKeepAlive: Bool {
+        let settings = pointee.reactor
+        guard pointee.head.keepAlive, settings.pointee.settings.keepAlive, !pointee.closesConnection,
+            !settings.pointee.isDraining.load(ordering: .relaxed)
+        else { return false }
+        let limit = settings.pointee.settings.requestsPerConnectionMax
+        if limit > 0, pointee.requestNumber >= limit { return false }
+        switch pointee.bodyEnd {
+        case .complete: return true
+        case .open:
+            guard !pointee.wantsContinue, case .length(let length) = pointee.head.framing else { return false }
+            return length &- pointee.bodyReceived <= settings.pointee.settings.lingerBytes
+        case .gone, .timeout, .limit, .protocolError: return false
+        }
+    }
+
+    private func append(_ bytes: UnsafeRawBufferPointer) {
+        switch pointee.plan.body {
+        case .none: return
+        case .length, .untilClose:
+            pointee.out.append(bytes)
+            pointee.account.queueBody(bytes.count)
+        case .chunked:
+            let before = pointee.out.count
+            HTTP1ResponseWriter.writeChunkHeader(byteCount: bytes.count, into: &pointee.out)
+            pointee.account.queueFraming(pointee.out.count - before)
+            pointee.out.append(bytes)
+            pointee.account.queueBody(bytes.count)
+            pointee.out.append("\r\n")
+            pointee.account.queueFraming(2)
+        }
+    }
+
+    private func finishOutput() -> HostResult {
+        pointee.response = .ended
+        if pointee.out.failed {
+            pointee.isAborted = true
+            pointee.end = .io
+        }
+        postIfUnattended()
+        return pointee.out.failed ? .outOfMemory : .ok
+    }
+
+    private func noteOverlong() {
+        guard !pointee.isOverlong else { return }
+        pointee.isOverlong = true
+        reactorLog("answer to request \(pointee.id) is longer than its Content-Length; the rest is dropped")
+    }
+
+    private func reactorLog(_ text: String) { pointee.reactor.pointee.delegate.log(.warn, text) }
+
+    private func refreshDate() {
+        var scratch = ByteBuffer()
+        pointee.date = DateText(secondsSinceEpoch: Clock.secondsSinceEpoch, scratch: &scratch)
+    }
+
+    private var goneResult: HostResult { pointee.end == .writeTimeout ? .timeout : .gone }
+
+    var isAboveHighWater: Bool {
+        pointee.account.wireQueued &- pointee.account.wireSent
+            > UInt64(pointee.reactor.pointee.settings.writeHighWater)
+    }
+
+    /// After a write above the high-water mark: nil while it still is.
+    func roomAfterWrite() -> HostResult? {
+        withLock {
+            if pointee.isGone, pointee.descriptor < 0 { return goneResult }
+            if pointee.isAborted { return .wrongState }
+            return isAboveHighWater ? nil : .ok
+        }
+    }
+
+    /// Lock held. The loop has to look, unless the thread that runs the handler will do so by itself.
+    func postIfUnattended() {
+        if !pointee.isAttended { pointee.reactor.post(self) }
+    }
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// ExchangeService - runs the host's code for an exchange, and decides what comes after it.
+// Room: Connection. Why: docs/architecture.md, "Threads".
+
+internal import CSystem
+internal import Synchronization
+
+enum RunOutcome { case done, queued, lost }
+
+extension UnsafeMutablePointer<Reactor> {
+    /// Runs host code on this thread under the lease, or leaves it to another where all are busy.
+    func run(_ exchange: ExchangeRef, _ job: Exchange.Job) -> RunOutcome {
+        let mustQueue = pointee.settings.mayMove && pointee.delegate.mustQueue()
+        exchange.pointee.lock.lock()
+        exchange.pointee.isRunning = true
+        exchange.pointee.job = job
+        exchange.pointee.isAttended = !mustQueue
+        exchange.pointee.runner = mustQueue ? 0 : Thread.current
+        exchange.pointee.lock.unlock()
+        if mustQueue {
+            pointee.delegate.enqueue(exchange)
+            return .queued
+        }
+        let worker = pointee.worker
+        worker.pointee.exchange = exchange
+        let ticket = loop.pointee.lease.enter()
+        worker.pointee.ticket = ticket
+        if pointee.isUnwatched.load(ordering: .relaxed), pointee.settings.mayMove { pointee.delegate.wakeWatcher() }
+        exchange.perform(job)
+        guard loop.pointee.lease.leave(ticket) else {
+            exchange.endRun(rest: worker.pointee.rest)
+            return .lost
+        }
+        worker.pointee.exchange = nil
+        exchange.pointee.lock.lock()
+        exchange.pointee.isRunning = false
+        exchange.pointee.isAttended = false
+        exchange.pointee.runner = 0
+        exchange.pointee.lock.unlock()
+        return .done
+    }
+
+    /// A new holder takes over from a thread that is still in host code.
+    func adopt(from victim: WorkerRef, by worker: WorkerRef) {
+        pointee.worker = worker
+        guard let exchange = victim.pointee.exchange else { return }
+        // The victim touches neither its batch nor its connection until it holds the loop again.
+        worker.pointee.connection = victim.pointee.connection
+        swap(&worker.pointee.batch, &victim.pointee.batch)
+        victim.pointee.exchange = nil
+        victim.pointee.connection = nil
+        exchange.withLock { exchange.pointee.isAttended = false }
+        if let connection = exchange.pointee.connection {
+            _ = push(exchange, connection)
+        }
+        worker.pointee.batch.clear(keepingCapacity: Worker.batchMax * 2)
+        // It may have ended between the theft and now, without a post because it still was attended.
+        post(exchange)
+    }
+
+    /// Something about the exchange changed. False: the loop was lost.
+    func attend(_ exchange: ExchangeRef) -> Bool {
+        if exchange.pointee.stage == .finished {
+            if exchange.withLock({ exchange.pointee.hostReferences }) == 0 { recycle(exchange) }
+            return true
+        }
+        let worker = pointee.worker
+        worker.pointee.rest = UnsafeRawBufferPointer(start: nil, count: 0)
+        worker.pointee.connection = exchange.pointee.connection
+        if let connection = exchange.pointee.connection {
+            exchange.withLock {
+                connection.pointee.input.append(exchange.pointee.leftover.readable)
+                exchange.pointee.leftover.clear(keepingCapacity: 0)
+            }
+        }
+        let connection = exchange.pointee.connection
+        switch advance(exchange) {
+        case .lost: return false
+        case .gone: return true
+        case .next:
+            guard let connection else { return true }
+            return resume(connection)
+        case .wait:
+            guard let connection else { return true }
+            return flushAndSettle(connection)
+        }
+    }
+
+    /// What the exchange needs next: a body callback, output, its hooks, its end.
+    func advance(_ exchange: ExchangeRef) -> Step {
+        guard exchange.pointee.stage == .serving else {
+            return exchange.pointee.stage == .hooking ? hooksReturned(exchange) : .wait
+        }
+        while true {
+            exchange.pointee.lock.lock()
+            let isRunning = exchange.pointee.isRunning
+            if !isRunning { exchange.answerWhereNobodyWill() }
+            let isEnded = exchange.pointee.response == .ended
+            let isAborted = exchange.pointee.isAborted
+            let hasBodyJob = !isRunning && !isEnded && exchange.hasBodyForCallback
+            exchange.pointee.lock.unlock()
+            guard let connection = exchange.pointee.connection else {
+                return isRunning ? .wait : complete(exchange)
+            }
+            if isAborted {
+                fail(connection, exchange.pointee.end == .complete ? .aborted : exchange.pointee.end)
+                return .gone
+            }
+            if hasBodyJob {
+                switch run(exchange, .body) {
+                case .done: continue
+                case .queued: return .wait
+                case .lost: return .lost
+                }
+            }
+            guard isEnded, !isRunning else {
+                return push(exchange, connection) == .dead ? .gone : .wait
+            }
+            return answered(exchange, connection)
+        }
+    }
+
+    /// The host has answered and its code has returned.
+    private func answered(_ exchange: ExchangeRef, _ connection: ConnectionRef) -> Step {
+        if !exchange.pointee.plan.keepAlive || connection.pointee.flags.contains(.peerClosed)
+            || exchange.hasBrokenBody
+        {
+            exchange.pointee.closesConnection = true
+        }
+        pump(exchange)
+        let isPumped = exchange.pointee.sending.isEmpty
+        if !exchange.pointee.closesConnection, exchange.pointee.bodyEnd == .complete, isPumped,
+            exchange.sealWithoutHooks()
+        {
+            return passOn(exchange, connection)
+        }
+        switch push(exchange, connection) {
+        case .dead: return .gone
+        case .blocked: return .wait
+        case .drained: break
+        }
+        if !exchange.pointee.closesConnection, exchange.pointee.bodyEnd == .open { return .wait }
+        return complete(exchange)
+    }
+
+    /// Answered, no hooks: its bytes are in the batch, and the connection may go on.
+    private func passOn(_ exchange: ExchangeRef, _ connection: ConnectionRef) -> Step {
+        connection.pointee.current = nil
+        if pointee.settings.observesAll || exchange.withLock({ exchange.pointee.hostReferences }) > 0 {
+            queueUnsent(connection, exchange)
+            // Drained already when it was pushed piece by piece before its end.
+            if exchange.pointee.account.isDrained { didFinishEarly(connection, exchange) }
+        } else {
+            forget(connection, exchange)
+            letGo(exchange)
+        }
+        return .next
+    }
+
+    private func didFinishEarly(_ connection: ConnectionRef, _ exchange: ExchangeRef) {
+        guard connection.pointee.firstUnsent == exchange else { return }
+        connection.pointee.firstUnsent = nil
+        connection.pointee.lastUnsent = nil
+        exchange.pointee.account.endedAt = loop.pointee.now
+        report(exchange)
+    }
+
+    /// The response's end is known: hooks, access line, then the connection's next request or its end.
+    private func complete(_ exchange: ExchangeRef) -> Step {
+        exchange.pointee.stage = .hooking
+        exchange.pointee.account.endedAt = Clock.monotonicNanoseconds
+        let hasHooks = exchange.withLock {
+            if exchange.pointee.hooks.isEmpty { exchange.pointee.hooks.isSealed = true }
+            return !exchange.pointee.hooks.isEmpty
+        }
+        if hasHooks {
+            switch run(exchange, .hooks) {
+            case .done: break
+            case .queued: return .wait
+            case .lost: return .lost
+            }
+        }
+        return hooksReturned(exchange)
+    }
+
+    private func hooksReturned(_ exchange: ExchangeRef) -> Step {
+        if exchange.withLock({ exchange.pointee.isRunning }) { return .wait }
+        let connection = exchange.pointee.connection
+        let closes = exchange.pointee.closesConnection
+        connection?.pointee.current = nil
+        report(exchange)
+        guard let connection else { return .gone }
+        guard closes || connection.pointee.flags.contains(.peerClosed) else { return .next }
+        closeGently(connection)
+        return .gone
+    }
+
+    /// The access log, then the reactor is done with it.
+    func report(_ exchange: ExchangeRef) {
+        if pointee.settings.observesAll { pointee.delegate.finished(exchange) }
+        exchange.withLock {
+            exchange.pointee.connection = nil
+            exchange.pointee.descriptor = -1
+        }
+        letGo(exchange)
+    }
+}
+
+extension UnsafeMutablePointer<Exchange> {
+    /// On a thread that may block, with the lock free.
+    func perform(_ job: Exchange.Job) {
+        switch job {
+        case .handler:
+            let settings = pointee.reactor
+            settings.pointee.settings.handler?(settings.pointee.settings.handlerUser, OpaquePointer(self))
+        case .body: deliverBody()
+        case .hooks: runPosthooks()
+        }
+    }
+
+    /// Host code returned on a thread that does not hold the loop: the holder takes it from here.
+    func endRun(rest: UnsafeRawBufferPointer) {
+        pointee.lock.lock()
+        pointee.isRunning = false
+        pointee.isAttended = false
+        pointee.runner = 0
+        pointee.leftover.append(rest)
+        // Inside the lock: the exchange cannot be freed between the two.
+        pointee.reactor.post(self)
+        pointee.lock.unlock()
+    }
+
+    /// The request is answered completely once its bytes are sent; nobody can add a hook from here on.
+    func sealWithoutHooks() -> Bool {
+        withLock {
+            guard pointee.hooks.isEmpty else { return false }
+            pointee.hooks.isSealed = true
+            return true
+        }
+    }
+
+    /// The client has gone: whoever waits, or asks, hears of it.
+    func noteGone() {
+        withLock { pointee.isGone = true }
+        pointee.changed.signal()
+    }
+}

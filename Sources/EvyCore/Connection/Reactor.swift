@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// Reactor - one event loop with its connections, its exchanges and its listeners.
+// Room: Connection.
+
+internal import CSystem
+internal import Glibc
+internal import Synchronization
+
+typealias ReactorRef = UnsafeMutablePointer<Reactor>
+
+/// Ownership: made and freed by the server; owns connections, pooled exchanges and the loop.
+/// Lifetime:  as long as the server, which every escaped exchange keeps alive.
+/// Thread:    the holder of the loop, except `post`, `wake` and the atomics.
+struct Reactor: ~Copyable {
+    /// Places of the deadline wheel that no connection has.
+    static let drainIndex: UInt32 = 0
+    static let acceptIndex: UInt32 = 1
+    static let reservedCount = 2
+    private static let pooledMax = 512
+
+    let loop: UnsafeMutablePointer<EventLoop>
+    let settings: Settings
+    let listeners: [Listener]
+    unowned(unsafe) let delegate: any ReactorDelegate
+    var table = ConnectionTable()
+    /// The thread that holds the loop.
+    var worker: WorkerRef
+    /// Exchanges not yet finished.
+    var unfinished = 0
+    private var pool: ExchangeRef?
+    private var pooledCount = 0
+    private var scratch = ByteBuffer()
+    private var dateSecond: Int64 = -1
+    var date = DateText()
+    var isAccepting = false
+    var isAcceptPaused = false
+    /// Set by stop(), seen by the holder: milliseconds of grace + 2; 0: not stopping, 1: for ever.
+    let stopRequest = Atomic<Int64>(0)
+    let isDraining = Atomic<Bool>(false)
+    /// Nobody samples the lease; who goes into host code has to say so.
+    let isUnwatched = Atomic<Bool>(true)
+    /// No holder comes any more; what is posted now is cleared away by who posts.
+    let isClosed = Atomic<Bool>(false)
+
+    init?(
+        settings: Settings, listeners: [Listener], worker: WorkerRef,
+        delegate: any ReactorDelegate, error: inout Int32
+    ) {
+        guard let loop = EventLoop(error: &error) else { return nil }
+        self.loop = .allocate(capacity: 1)
+        self.loop.initialize(to: loop)
+        self.settings = settings
+        self.listeners = listeners
+        self.worker = worker
+        self.delegate = delegate
+    }
+
+    deinit {
+        var rest = pool
+        while let exchange = rest {
+            rest = exchange.pointee.nextUnsent
+            exchange.destroy()
+        }
+        loop.deinitialize(count: 1)
+        loop.deallocate()
+    }
+
+    /// The Date header of this second.
+    mutating func readClock() {
+        let second = Clock.secondsSinceEpoch
+        guard second != dateSecond else { return }
+        dateSecond = second
+        date = DateText(secondsSinceEpoch: second, scratch: &scratch)
+    }
+
+    fileprivate mutating func popPooled() -> ExchangeRef? {
+        guard let exchange = pool else { return nil }
+        pool = exchange.pointee.nextUnsent
+        pooledCount -= 1
+        return exchange
+    }
+
+    fileprivate mutating func pushPooled(_ exchange: ExchangeRef, force: Bool) -> Bool {
+        guard pooledCount < Self.pooledMax || force else { return false }
+        exchange.pointee.nextUnsent = pool
+        pool = exchange
+        pooledCount += 1
+        return true
+    }
+}
+
+/// Unique in the process, as evy_req_id promises; the one thing servers share.
+private let nextRequestID = Atomic<UInt64>(1)
+
+extension UnsafeMutablePointer<Reactor> {
+    @inline(__always) var loop: UnsafeMutablePointer<EventLoop> { pointee.loop }
+    @inline(__always) var nowMilliseconds: Int64 { pointee.loop.pointee.now / 1_000_000 }
+
+    // MARK: Any thread
+
+    /// The holder shall look at the exchange.
+    func post(_ exchange: ExchangeRef) {
+        if loop.pointee.inbox.post(exchange.pointee.node) { loop.pointee.poll.wake() }
+        if pointee.isClosed.load(ordering: .sequentiallyConsistent) { clearInbox() }
+    }
+
+    func wake() { loop.pointee.poll.wake() }
+
+    /// Frees what is posted after the last holder left: finished exchanges their hosts have released.
+    func clearInbox() {
+        var node = loop.pointee.inbox.takeAll()
+        while let current = node {
+            let exchange = current.pointee.owner.assumingMemoryBound(to: Exchange.self)
+            node = Inbox.release(current)
+            if exchange.withLock({ exchange.pointee.hostReferences == 0 && exchange.pointee.stage == .finished }) {
+                exchange.free()
+            }
+        }
+    }
+
+    // MARK: The holder
+
+    /// An exchange for the connection's next request; nil: out of memory.
+    func takeExchange(for connection: ConnectionRef) -> ExchangeRef? {
+        let fresh = pointee.popPooled()
+        guard
+            let exchange = fresh
+                ?? ExchangeRef.make(reactor: self, fieldCapacity: pointee.settings.limits.headerCountMax)
+        else { return nil }
+        exchange.pointee.connection = connection
+        exchange.pointee.descriptor = connection.pointee.descriptor
+        pointee.unfinished += 1
+        connection.pointee.current = exchange
+        return exchange
+    }
+
+    func newRequestID() -> UInt64 { nextRequestID.wrappingAdd(1, ordering: .relaxed).oldValue }
+
+    /// The reactor is done with a finished exchange. The memory stays as long as the host refers to it.
+    func letGo(_ exchange: ExchangeRef) {
+        pointee.unfinished -= 1
+        exchange.pointee.stage = .finished
+        if exchange.withLock({ exchange.pointee.hostReferences }) == 0 { recycle(exchange) }
+    }
+
+    /// Nobody refers to the exchange any more.
+    func recycle(_ exchange: ExchangeRef) {
+        let server = exchange.releaseHold()
+        exchange.reset()
+        if !pointee.pushPooled(exchange, force: Inbox.isPosted(exchange.pointee.node)) { exchange.destroy() }
+        server?.release()
+    }
+}
+
+extension UnsafeMutablePointer<Exchange> {
+    /// Calls the drop functions still owed; returns the server's reference that an escaped exchange holds.
+    fileprivate func releaseHold() -> Unmanaged<AnyObject>? {
+        if let drop = pointee.onBodyDrop {
+            pointee.onBodyDrop = nil
+            drop(pointee.onBodyUser)
+        }
+        return pointee.keepsServer ? Unmanaged.passUnretained(pointee.reactor.pointee.delegate as AnyObject) : nil
+    }
+
+    /// Frees an exchange whose reactor has closed.
+    fileprivate func free() {
+        let server = releaseHold()
+        destroy()
+        server?.release()
+    }
+}

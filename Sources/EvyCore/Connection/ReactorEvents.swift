@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// ReactorEvents - what the loop calls: events, deadlines, posts; and the drain that ends it.
+// Room: Connection.
+
+internal import CSystem
+internal import Synchronization
+
+struct ReactorClient: LoopClient {
+    let reactor: ReactorRef
+
+    @inline(__always)
+    func turnBegan() {
+        reactor.pointee.readClock()
+    }
+
+    func isReady(_ token: UInt64, _ events: EventSet) -> Bool {
+        if token & UnsafeMutablePointer<Reactor>.listenerToken != 0 {
+            reactor.acceptWaiting(on: Int(truncatingIfNeeded: token & 0xffff))
+            return true
+        }
+        guard let connection = reactor.pointee.table[UInt32(truncatingIfNeeded: token)],
+            connection.pointee.descriptor >= 0, connection.pointee.token == token
+        else { return true }  // an event of a connection that was closed in this very turn
+        if events.contains(.readable) || events.isDisjoint(with: [.error, .hangUp]) {
+            if events.contains(.writable), !reactor.writable(connection) { return false }
+            guard connection.pointee.descriptor >= 0, connection.pointee.token == token else { return true }
+            if events.contains(.readable) { return reactor.readable(connection) }
+            if events.contains(.peerClosed) { reactor.noticePeerClosed(connection) }
+            return true
+        }
+        reactor.pointee.worker.pointee.connection = connection
+        if connection.pointee.flags.contains(.lingering) {
+            reactor.close(connection)
+        } else {
+            // A reset, or both directions are shut.
+            reactor.fail(connection, connection.pointee.flags.contains(.peerClosed) ? .clientClosed : .clientReset)
+        }
+        return true
+    }
+
+    func deadlinePassed(_ index: UInt32) -> Bool {
+        switch index {
+        case Reactor.drainIndex:
+            reactor.cutAll(.shutdown)
+            return true
+        case Reactor.acceptIndex:
+            reactor.resumeAccept()
+            return true
+        default:
+            guard let connection = reactor.pointee.table[index] else { return true }
+            reactor.pointee.worker.pointee.connection = connection
+            return reactor.expire(connection)
+        }
+    }
+
+    func inboxFilled() -> Bool {
+        var node = reactor.loop.pointee.inbox.takeAll()
+        while let current = node {
+            let exchange = current.pointee.owner.assumingMemoryBound(to: Exchange.self)
+            node = Inbox.release(current)
+            if !reactor.attend(exchange) {
+                // Whoever holds the loop now looks at the rest.
+                if reactor.loop.pointee.inbox.putBack(node) { reactor.wake() }
+                return false
+            }
+        }
+        return true
+    }
+
+    func turnEnded() -> Bool {
+        let request = reactor.pointee.stopRequest.load(ordering: .acquiring)
+        if request != 0 { reactor.drain(request) }
+        if reactor.pointee.settings.observesAll { reactor.pointee.delegate.turnEnded() }
+        return true
+    }
+}
+
+extension UnsafeMutablePointer<Reactor> {
+    /// Sees to a stop request, each turn: the first begins the drain, a later one may shorten its grace.
+    fileprivate func drain(_ request: Int64) {
+        if !pointee.isDraining.exchange(true, ordering: .acquiringAndReleasing) {
+            watchListeners(false)
+            for listener in pointee.listeners { listener.close() }
+            closeIdle()
+        }
+        guard request >= 2 else { return }
+        let deadline = request - 2
+        if deadline < loop.pointee.deadlines.deadline(of: Reactor.drainIndex) {
+            loop.pointee.deadlines.set(Reactor.drainIndex, deadline: deadline)
+        }
+        if deadline <= nowMilliseconds { cutAll(.shutdown) }
+    }
+
+    /// Nothing is left to serve.
+    var isFinished: Bool {
+        pointee.isDraining.load(ordering: .relaxed) && pointee.table.count == Reactor.reservedCount
+            && pointee.unfinished == 0
+    }
+
+    /// The first holder: watches the listeners.
+    func begin(_ worker: WorkerRef) {
+        pointee.worker = worker
+        while pointee.table.count < Reactor.reservedCount, pointee.table.take() != nil {}
+        _ = loop.pointee.deadlines.reserve(pointee.table.capacity)
+        if !pointee.isDraining.load(ordering: .relaxed) { watchListeners(true) }
+    }
+
+    /// The last holder leaves.
+    func shut() {
+        pointee.isClosed.store(true, ordering: .sequentiallyConsistent)
+        clearInbox()
+    }
+}

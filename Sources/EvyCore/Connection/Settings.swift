@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// Settings - the part of a server's options that connections read, as plain values.
+// Room: Connection. Times are milliseconds, Deadline.never for "no deadline".
+
+internal import CSystem
+
+struct Settings {
+    var limits = HTTPLimits()
+    var laxness: HTTPLaxness = []
+    var buffersBody = true
+    var keepAlive = true
+    var maxMinorVersion: UInt8 = 1
+    var requestsPerConnectionMax: UInt32 = 0
+    var connectionsMax = 10_000
+    var handshakeTimeout: Int64 = 10_000
+    var headerTimeout: Int64 = 15_000
+    var idleTimeout: Int64 = 75_000
+    var bodyTimeout: Int64 = 30_000
+    var bodyBytesPerSecondMin: Int64 = 240
+    var writeTimeout: Int64 = 60_000
+    var lingerTimeout: Int64 = 2_000
+    var lingerBytes: UInt64 = 64 << 10
+    var writeHighWater = 256 << 10
+    var writeLowWater = 64 << 10
+    /// Host code may block: the loop moves on without it.
+    var mayMove = true
+    /// Somebody wants to hear of every finished exchange.
+    var observesAll = false
+    var joinsWithSpace = true
+    var fixesServerProtocol = false
+    /// Texts owned by the server, alive as long as it.
+    var serverHeader: UnsafeRawBufferPointer?
+    var serverSoftware = UnsafeRawBufferPointer(start: nil, count: 0)
+    var scriptName = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// R4 block of the host's own environ pairs.
+    var environPairs = UnsafeRawBufferPointer(start: nil, count: 0)
+    var handler: HandlerFunction?
+    var handlerUser: UnsafeMutableRawPointer?
+}
+
+enum LogLevel: Int32 { case error = 1, warn, info, debug }
+
+/// What a reactor asks of the server above it.
+/// Thread: `finished` and `log` on the holder of the loop; `handOver` on the thread that holds the loop, in
+/// host code it is about to block in.
+protocol ReactorDelegate: AnyObject {
+    /// Should this callback go to another thread, because as many as allowed run already?
+    func mustQueue() -> Bool
+    func enqueue(_ exchange: ExchangeRef)
+    /// Access log and callback; the exchange is complete and its hooks have run.
+    func finished(_ exchange: ExchangeRef)
+    /// False: nobody can take the loop.
+    func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool
+    func log(_ level: LogLevel, _ text: String)
+    func wants(_ level: LogLevel) -> Bool
+    /// Host code begins while nobody watches the lease.
+    func wakeWatcher()
+    /// Lines of this turn can be written now.
+    func turnEnded()
+}

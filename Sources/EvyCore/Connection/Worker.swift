@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// Worker - the scratch memory of one thread, and what it is doing with it.
+// Room: Connection.
+
+internal import Glibc
+
+typealias WorkerRef = UnsafeMutablePointer<Worker>
+
+/// Everything a handler may be running on while its thread loses the loop lies here or in the exchange, so the
+/// next holder never shares a buffer with it.
+///
+/// Ownership: one for each thread that may hold the loop; made and freed by the server.
+/// Thread:    that thread; the next holder reads `batch` once when it takes over (see adopt).
+struct Worker: ~Copyable {
+    static let receiveMax = 64 << 10
+    static let batchMax = 64 << 10
+    static let cipherOutMax = 128 << 10
+
+    /// Plain input: a saved rest of the connection, then what one receive brings.
+    let input: UnsafeMutableRawBufferPointer
+    /// Answers of the connection being processed, to leave in one send.
+    var batch = ByteBuffer()
+    /// The exchange whose host code this thread runs while it holds the loop.
+    var exchange: ExchangeRef?
+    var connection: ConnectionRef?
+    var ticket: UInt64 = 0
+    /// Input behind the exchange being served, in `input`.
+    var rest = UnsafeRawBufferPointer(start: nil, count: 0)
+    private var cipher = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+
+    init?(headMax: Int) {
+        // A saved rest is at most one earlier window: a partial head, or what one receive brought.
+        let size = max(headMax, Self.receiveMax) + Self.receiveMax + 4096
+        guard let room = malloc(size) else { return nil }
+        input = UnsafeMutableRawBufferPointer(start: room, count: size)
+        batch.reserve(Self.batchMax)
+    }
+
+    deinit {
+        free(input.baseAddress)
+        free(cipher.baseAddress)
+    }
+
+    /// Room for cipher bytes in and out; made when the first TLS connection needs it.
+    mutating func cipherRooms() -> (input: UnsafeMutableRawBufferPointer, output: UnsafeMutableRawBufferPointer)? {
+        if cipher.baseAddress == nil {
+            let size = Self.receiveMax + Self.cipherOutMax
+            guard let room = malloc(size) else { return nil }
+            cipher = UnsafeMutableRawBufferPointer(start: room, count: size)
+        }
+        return (
+            UnsafeMutableRawBufferPointer(rebasing: cipher[..<Self.receiveMax]),
+            UnsafeMutableRawBufferPointer(rebasing: cipher[Self.receiveMax...])
+        )
+    }
+}

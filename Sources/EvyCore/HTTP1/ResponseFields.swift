@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// ResponseFields - copies an application's header block into a response head, checked pair by pair.
+// Room: HTTP1 (pure). Spec: RFC 9110 section 5, 7.6.1; RFC 9112 section 11.1 (response splitting).
+
+/// What the application's own fields said about what is otherwise ours.
+struct GivenFields: BitwiseCopyable {
+    var contentLength: UInt64?
+    var hasDate = false
+    var hasServer = false
+    var closes = false
+}
+
+extension HTTP1ResponseWriter {
+    /// block: name NUL value NUL ...; the last NUL may be absent.
+    static func writeFields(
+        _ block: RawSpan, rule: ResponseBodyRule, into out: inout ByteBuffer
+    ) throws(ResponseError) -> GivenFields {
+        var given = GivenFields()
+        var index = 0
+        while index < block.byteCount {
+            let nameEnd = Scanner.tokenEnd(block, index, block.byteCount)
+            guard nameEnd > index, nameEnd < block.byteCount, block.byte(nameEnd) == 0 else {
+                throw .badField
+            }
+            let valueStart = nameEnd &+ 1
+            let valueEnd = Scanner.control(block, valueStart, block.byteCount)
+            guard valueEnd >= block.byteCount || block.byte(valueEnd) == 0 else { throw .badField }
+            let name = ByteRange(index, nameEnd)
+            let value = ByteRange(valueStart, valueEnd)
+            if try keeps(block, name, value, rule, &given) {
+                write(block, name, value, &out)
+            }
+            index = valueEnd &+ 1
+        }
+        return given
+    }
+
+    /// Notes what a field says to us, and tells whether it goes into the head.
+    private static func keeps(
+        _ block: RawSpan, _ name: ByteRange, _ value: ByteRange, _ rule: ResponseBodyRule,
+        _ given: inout GivenFields
+    ) throws(ResponseError) -> Bool {
+        switch KnownField.named(block, name) {
+        case .contentLength:
+            guard given.contentLength == nil else { throw .badContentLength }
+            let length = try decimal(block, value)
+            // 1xx, 204 and 205 must not carry the application's idea of a length.
+            guard rule != .nothing, rule != .zeroLength else { return false }
+            given.contentLength = length
+        case .date: given.hasDate = true
+        case .server: given.hasServer = true
+        case .connection:
+            given.closes = given.closes || hasClose(block, value)
+            return false
+        case .keepAlive, .proxyConnection, .te, .trailer, .transferEncoding, .upgrade: return false
+        case .other, .host, .expect, .contentType, .cookie, .authorization, .userAgent, .referer,
+            .xForwardedFor:
+            break
+        }
+        return true
+    }
+
+    private static func write(
+        _ block: RawSpan, _ name: ByteRange, _ value: ByteRange, _ out: inout ByteBuffer
+    ) {
+        // tokenEnd and control gave ends inside the block, so these pieces lie in it.
+        out.append(block.extracting(name.lower..<name.upper))
+        out.append(": ")
+        out.append(block.extracting(value.lower..<value.upper))
+        out.append("\r\n")
+    }
+
+    private static func decimal(_ block: RawSpan, _ value: ByteRange) throws(ResponseError) -> UInt64 {
+        let digits = ASCII.trimmed(block, value.lower, value.upper)
+        do throws(HTTPError) {
+            let (number, next) = try BodyFramingRules.decimal(block, digits.lower, digits.upper)
+            guard next == digits.upper else { throw .malformedContentLength }
+            return number
+        } catch {
+            throw .badContentLength
+        }
+    }
+
+    private static func hasClose(_ block: RawSpan, _ value: ByteRange) -> Bool {
+        var lower = value.lower
+        while lower < value.upper {
+            var upper = lower
+            while upper < value.upper, block.byte(upper) != 0x2c { upper &+= 1 }
+            if ASCII.equalsIgnoringCase(block, ASCII.trimmed(block, lower, upper), "close") { return true }
+            lower = upper &+ 1
+        }
+        return false
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// EventLoop - waits, then hands events, passed deadlines and posts to its client. All of it is on this screen.
+// Room: Loop. Spec: epoll(7), level-triggered.
+
+/// What sits on the loop. Each call answers whether the thread still holds the loop: host code that ran in it may
+/// have blocked so long that another thread goes on; then nothing of the loop may be touched any more.
+protocol LoopClient {
+    func turnBegan()
+    func isReady(_ token: UInt64, _ events: EventSet) -> Bool
+    func deadlinePassed(_ index: UInt32) -> Bool
+    func inboxFilled() -> Bool
+    func turnEnded() -> Bool
+}
+
+/// Ownership: part of its reactor. Thread: the holder; `inbox` and `poll.wake()` are for all.
+struct EventLoop: ~Copyable {
+    let poll: EventPoll
+    let inbox = Inbox()
+    let lease = Lease()
+    var deadlines: DeadlineWheel
+    /// Nanoseconds, monotonic, read once each turn.
+    var now: Int64
+
+    var nowMilliseconds: Int64 { now / 1_000_000 }
+
+    init?(error: inout Int32) {
+        guard let poll = EventPoll(error: &error) else { return nil }
+        self.poll = poll
+        now = Clock.monotonicNanoseconds
+        deadlines = DeadlineWheel(now: now / 1_000_000)
+    }
+
+    /// False: the calling thread has lost the loop.
+    static func turn(_ loop: UnsafeMutablePointer<EventLoop>, _ client: some LoopClient) -> Bool {
+        let timeout = loop.pointee.inbox.isEmpty ? loop.pointee.deadlines.timeout(now: loop.pointee.nowMilliseconds) : 0
+        let count = loop.pointee.poll.wait(milliseconds: timeout)
+        loop.pointee.now = Clock.monotonicNanoseconds
+        client.turnBegan()
+        for index in 0..<count {
+            let event = loop.pointee.poll.event(at: index)
+            if event.token == EventPoll.wakeToken {
+                loop.pointee.poll.acknowledgeWake()
+            } else if !client.isReady(event.token, event.events) {
+                return false
+            }
+        }
+        while let index = loop.pointee.deadlines.popExpired(now: loop.pointee.nowMilliseconds) {
+            if !client.deadlinePassed(index) { return false }
+        }
+        if !loop.pointee.inbox.isEmpty, !client.inboxFilled() { return false }
+        return client.turnEnded()
+    }
+}

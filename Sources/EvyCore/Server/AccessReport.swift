@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// AccessReport - turns finished exchanges into access lines: batched to a destination, or for a callback.
+// Room: Server. Thread: the holder of the loop.
+
+internal import CSystem
+
+final class AccessReport {
+    private let format: AccessFormat
+    private let sink: LogSink?
+    private let callback: HostCallback<AccessFunction>?
+    private var line = ByteBuffer()
+    private let clientText = UnsafeMutableRawBufferPointer.allocate(byteCount: evy_address.textMax, alignment: 1)
+
+    /// nil: nobody wants access lines.
+    init?(_ configuration: Configuration) throws(OptionError) {
+        callback = configuration.access
+        sink = callback == nil ? try LogSink.open(configuration.options.accessLog, option: "access_log") : nil
+        if callback == nil, sink == nil { return nil }
+        format = try AccessFormat(
+            configuration.options.accessLogFormat, showsForwardedFor: configuration.options.logXForwardedFor)
+    }
+
+    deinit {
+        clientText.deallocate()
+        sink?.flush()
+    }
+
+    func write(_ exchange: ExchangeRef) {
+        let record = record(of: exchange)
+        guard let callback else {
+            sink?.append(record, as: format)
+            return
+        }
+        line.clear(keepingCapacity: 16384)
+        format.write(record, into: &line)
+        let count = line.count
+        line.append(0)
+        callback.function(
+            callback.user, exchange.pointee.environ.isRefused ? nil : OpaquePointer(exchange),
+            line.readable.baseAddress?.assumingMemoryBound(to: CChar.self), count)
+    }
+
+    func flush() { sink?.flush() }
+
+    /// Lends memory of the exchange, and of this object for the client's address.
+    private func record(of exchange: ExchangeRef) -> AccessRecord {
+        var record = AccessRecord()
+        let head = exchange.pointee.head
+        let count = exchange.pointee.peer.write(into: clientText)
+        record.clientIP = UnsafeRawBufferPointer(rebasing: clientText[..<count])
+        record.clientPort = exchange.pointee.peer.isUnix ? -1 : Int64(exchange.pointee.peer.port)
+        record.requestLine = exchange.text(head.requestLine)
+        record.method = exchange.text(head.methodName)
+        record.path = exchange.text(head.path)
+        record.query = exchange.text(head.query)
+        if !record.method.isEmpty {
+            record.protocol = Self.bytes(head.minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1")
+        }
+        for index in exchange.fieldIndices {
+            let slot = exchange.pointee.fields[index]
+            switch slot.known {
+            case .host: record.host = exchange.text(slot.value)
+            case .userAgent: record.userAgent = exchange.text(slot.value)
+            case .referer: record.referer = exchange.text(slot.value)
+            case .xForwardedFor: record.forwardedFor = exchange.text(slot.value)
+            default: break
+            }
+        }
+        record.status = exchange.statistic(.status)
+        record.headBytes = exchange.statistic(.headOut)
+        record.bodyBytes = exchange.statistic(.bodyOut)
+        record.wireBytes = exchange.statistic(.wireOut)
+        record.interimBytes = Int64(clamping: exchange.pointee.interimBytes)
+        record.ackedBytes = exchange.statistic(.acked)
+        record.bytesReceived = exchange.statistic(.wireIn)
+        record.requestID = Int64(clamping: exchange.pointee.id)
+        record.requestsOnConnection = Int64(exchange.pointee.requestNumber)
+        record.microsTotal = exchange.statistic(.microsecondsTotal)
+        record.microsFirstByte = exchange.statistic(.microsecondsFirstByte)
+        record.wallSeconds = Clock.secondsSinceEpoch
+        record.pid = Int64(evy_process())
+        record.tls = exchange.pointee.isTLS
+        record.end = exchange.pointee.end == .complete ? nil : exchange.pointee.end.name
+        return record
+    }
+
+    private static func bytes(_ text: StaticString) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+    }
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+// Crew - the threads of one server: one holds the loop, others run host code that blocks, spares wait.
+// Room: Server. Why: docs/architecture.md, "Threads"; figures in Benchmarks/results.
+
+internal import Glibc
+internal import Synchronization
+
+/// A handler runs where the loop runs. When it stays longer than the watcher likes, the loop is given to a
+/// spare, and the handler goes on beside it. At most `limit` callbacks run at the same time off the loop; what
+/// comes beyond that waits in `queue`, while the loop goes on with everything that needs no host code.
+///
+/// Ownership: owns the workers and the threads it started. Thread: any; state under `gate`.
+final class Crew: @unchecked Sendable {
+    private static let idleNanoseconds: Int64 = 10_000_000_000
+    private static let lookNanoseconds: Int64 = 1_000_000
+    private static let looksBeforeSleep = 200
+
+    private let limit: Int
+    private let headMax: Int
+    private let gate = Condition()
+    private var reactor: ReactorRef?
+    private var server: Server?
+    /// The loop has no holder: whoever is free takes it. The worker is the thread that lost it, if any.
+    private var isLeaderless = false
+    private var victim: WorkerRef?
+    private var queue: [ExchangeRef] = []
+    private var queueHead = 0
+    private var idleCount = 0
+    private var liveCount = 0
+    private var isOver = false
+    private var threads: [Thread] = []
+    private var retired: [Thread] = []
+    private var members: Set<UInt> = []
+    private var workers: [WorkerRef] = []
+    private var watcher: Thread?
+    private let watchEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
+    /// Callbacks that run, or are about to, on threads without the loop.
+    private let offLoop = Atomic<Int>(0)
+
+    init(limit: Int, headMax: Int) {
+        self.limit = limit
+        self.headMax = headMax
+        watchEvent.initialize(to: FutexEvent())
+    }
+
+    deinit {
+        for worker in workers {
+            worker.deinitialize(count: 1)
+            worker.deallocate()
+        }
+        watchEvent.deinitialize(count: 1)
+        watchEvent.deallocate()
+    }
+
+    func makeWorker() -> WorkerRef? {
+        guard let worker = Worker(headMax: headMax) else { return nil }
+        let place = WorkerRef.allocate(capacity: 1)
+        place.initialize(to: worker)
+        gate.withLock { workers.append(place) }
+        return place
+    }
+
+    /// The reactor gets its first holder: a new thread, or the caller (who must call `join` next).
+    /// False: no thread could be made.
+    func start(_ reactor: ReactorRef, keeping server: Server, onCaller: Bool) -> Bool {
+        gate.lock()
+        defer { gate.unlock() }
+        self.reactor = reactor
+        self.server = server
+        isLeaderless = true
+        guard onCaller || addThread() else {
+            self.server = nil
+            return false
+        }
+        if limit > 1 { watcher = Thread.start(name: "evy-watch") { self.watch() } }
+        return true
+    }
+
+    // MARK: What the reactor asks
+
+    var mustQueue: Bool { offLoop.load(ordering: .relaxed) >= limit }
+
+    func enqueue(_ exchange: ExchangeRef) {
+        gate.lock()
+        queue.append(exchange)
+        wakeOrAddSpare()
+        gate.unlock()
+    }
+
+    /// The caller is in host code and about to wait: somebody else takes the loop. False: nobody can.
+    func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool {
+        guard limit > 1 else { return false }
+        gate.lock()
+        defer { gate.unlock() }
+        return takeLoop(from: worker, ticket: ticket)
+    }
+
+    func wakeWatcher() {
+        guard let reactor else { return }
+        reactor.pointee.isUnwatched.store(false, ordering: .sequentiallyConsistent)
+        watchEvent.pointee.signal()
+    }
+
+    // MARK: Threads
+
+    /// Lock held. A spare is there, or could be made.
+    private func wakeOrAddSpare() {
+        if idleCount > 0 { gate.signal() } else { _ = addThread() }
+    }
+
+    /// Lock held.
+    private func addThread() -> Bool {
+        guard liveCount <= limit else { return false }
+        for thread in retired { thread.join() }
+        retired = []
+        guard let thread = Thread.start(name: "evy", { self.beMember() }) else { return false }
+        threads.append(thread)
+        liveCount += 1
+        return true
+    }
+
+    private func beMember() {
+        work()
+        gate.lock()
+        liveCount -= 1
+        let last = liveCount == 0 ? server : nil
+        if last != nil { server = nil }
+        gate.broadcast()
+        gate.unlock()
+        withExtendedLifetime(last) {}
+    }
+
+    /// Takes the loop, or queued callbacks, or waits for either, until the server has stopped.
+    func work() {
+        guard let worker = makeWorker() else { return }
+        gate.lock()
+        members.insert(Thread.current)
+        while true {
+            if isLeaderless {
+                isLeaderless = false
+                let from = victim
+                victim = nil
+                gate.unlock()
+                lead(worker, from: from)
+                gate.lock()
+            } else if let exchange = popQueue() {
+                gate.unlock()
+                exchange.perform(exchange.pointee.job)
+                exchange.endRun(rest: UnsafeRawBufferPointer(start: nil, count: 0))
+                offLoop.wrappingSubtract(1, ordering: .relaxed)
+                gate.lock()
+            } else if isOver {
+                break
+            } else {
+                idleCount += 1
+                let isWoken = gate.wait(until: Clock.monotonicNanoseconds + Self.idleNanoseconds)
+                idleCount -= 1
+                if !isWoken, mayRetire() { break }
+            }
+        }
+        members.remove(Thread.current)
+        gate.unlock()
+    }
+
+    /// Lock held. Threads that were made for a rush go again; the first stays for the loop.
+    private func mayRetire() -> Bool {
+        guard !isLeaderless, queueHead == queue.count, !isOver, let self_ = threads.firstIndex(where: \.isCurrent) else {
+            return false
+        }
+        retired.append(threads.remove(at: self_))
+        return true
+    }
+
+    private func popQueue() -> ExchangeRef? {
+        guard queueHead < queue.count, offLoop.load(ordering: .relaxed) < limit else { return nil }
+        let exchange = queue[queueHead]
+        queueHead += 1
+        if queueHead == queue.count {
+            queue.removeAll(keepingCapacity: true)
+            queueHead = 0
+        }
+        offLoop.wrappingAdd(1, ordering: .relaxed)
+        return exchange
+    }
+
+    /// Holds the loop until it is lost in host code, or nothing is left to serve.
+    private func lead(_ worker: WorkerRef, from victim: WorkerRef?) {
+        guard let reactor else { return }
+        if let victim { reactor.adopt(from: victim, by: worker) } else { reactor.begin(worker) }
+        let client = ReactorClient(reactor: reactor)
+        while EventLoop.turn(reactor.loop, client) {
+            if reactor.isFinished { return finish(reactor) }
+        }
+        // Back from host code that somebody did not want to wait for.
+        offLoop.wrappingSubtract(1, ordering: .relaxed)
+    }
+
+    private func finish(_ reactor: ReactorRef) {
+        reactor.shut()
+        gate.lock()
+        isOver = true
+        gate.broadcast()
+        gate.unlock()
+        watchEvent.pointee.signal()
+    }
+
+    // MARK: The watcher
+
+    /// Samples the lease each millisecond while host code runs; sleeps when the server is idle.
+    private func watch() {
+        guard let reactor else { return }
+        var seen = reactor.loop.pointee.lease.observed
+        var looks = 0
+        while !gate.withLock({ isOver }) {
+            let ticket = watchEvent.pointee.ticket
+            let now = reactor.loop.pointee.lease.observed
+            if now != seen {
+                seen = now
+                looks = 0
+            } else {
+                looks += 1
+            }
+            if looks >= 2, Lease.isInHostCode(now) {
+                // From here on the ticket is the next one, won or lost.
+                gate.withLock { _ = takeLoop(from: nil, ticket: now) }
+            } else if looks == Self.looksBeforeSleep {
+                reactor.pointee.isUnwatched.store(true, ordering: .sequentiallyConsistent)
+            } else if looks > Self.looksBeforeSleep, reactor.pointee.isUnwatched.load(ordering: .relaxed) {
+                // Since a whole look ago everybody who goes into host code sees the flag and signals.
+                watchEvent.pointee.wait(since: ticket, nanoseconds: -1)
+                looks = 0
+                continue
+            }
+            watchEvent.pointee.wait(since: ticket, nanoseconds: Self.lookNanoseconds)
+        }
+    }
+
+    /// Lock held. Steals the loop and offers it to a spare.
+    private func takeLoop(from worker: WorkerRef?, ticket: UInt64) -> Bool {
+        guard let reactor, !isLeaderless, idleCount > 0 || liveCount <= limit else { return false }
+        // Without the loop its worker field may not be read; with it, nobody else writes it.
+        guard reactor.loop.pointee.lease.steal(ticket) else { return false }
+        offLoop.wrappingAdd(1, ordering: .relaxed)
+        isLeaderless = true
+        victim = worker ?? reactor.pointee.worker
+        wakeOrAddSpare()
+        return true
+    }
+
+    // MARK: The end
+
+    var isMember: Bool { gate.withLock { members.contains(Thread.current) } }
+
+    /// Waits for the end of all threads. False: the moment (monotonic nanoseconds, nil: none) has passed.
+    func join(until moment: Int64?) -> Bool {
+        gate.lock()
+        while !(isOver && liveCount == 0) {
+            guard gate.wait(until: moment) else {
+                gate.unlock()
+                return false
+            }
+        }
+        let joined = threads + retired + (watcher.map { [$0] } ?? [])
+        threads = []
+        retired = []
+        watcher = nil
+        server = nil
+        gate.unlock()
+        for thread in joined { thread.join() }
+        return true
+    }
+
+    /// Nobody will join: threads go by themselves.
+    func abandon() {
+        gate.withLock {
+            for thread in threads + retired { thread.detach() }
+            watcher?.detach()
+            threads = []
+            retired = []
+            watcher = nil
+        }
+    }
+}

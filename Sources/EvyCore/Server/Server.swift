@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+// Server - one server from its sockets to its last log line: what evy_server points to.
+// Room: Server.
+
+internal import CSystem
+internal import Glibc
+internal import Synchronization
+
+struct ServerError: Error {
+    enum Kind { case argument, value, bind, noMemory, state }
+    var kind: Kind
+    var text: String
+}
+
+/// Ownership: shared by its handle, its threads while they run, and requests the host keeps.
+/// Thread:    any; what changes is atomic, behind `gate`, or the reactor's own.
+final class Server: ReactorDelegate, @unchecked Sendable {
+    private enum State { case new, running, joined }
+
+    let listeners: [Listener]
+    /// The listeners' texts, lent to the host.
+    let addresses: [LentText]
+    /// Of the last failed call on the handle.
+    let errorText = LentText()
+    private let configuration: Configuration
+    private let texts = SettingTexts()
+    private let crew: Crew
+    private let reactor: ReactorRef
+    private let accessReport: AccessReport?
+    private let eventLog: EventLog
+    private let gate = Condition()
+    private var state = State.new
+    private let process = evy_process()
+    private var isMade = false
+
+    /// Opens, binds and listens: from here on clients can connect, and wait.
+    init(_ configuration: Configuration) throws(ServerError) {
+        guard configuration.handler != nil else {
+            throw ServerError(kind: .argument, text: "no request handler was given")
+        }
+        guard !configuration.listeners.isEmpty else {
+            throw ServerError(kind: .argument, text: "no address to listen on was given")
+        }
+        self.configuration = configuration
+        do throws(OptionError) {
+            try configuration.options.check()
+            eventLog = try EventLog(configuration)
+            accessReport = try AccessReport(configuration)
+        } catch {
+            throw ServerError(kind: .value, text: error.text)
+        }
+        listeners = try Server.open(configuration)
+        addresses = listeners.map { listener in
+            let text = LentText()
+            text.set(listener.text)
+            return text
+        }
+        let settings = Settings(configuration, texts: texts)
+        crew = Crew(limit: configuration.options.threads, headMax: settings.limits.headerBytesMax)
+        reactor = .allocate(capacity: 1)
+        var error: Int32 = 0
+        guard let worker = crew.makeWorker(),
+            let made = Reactor(
+                settings: settings, listeners: listeners, worker: worker, delegate: self, error: &error)
+        else {
+            let why = error == 0 ? "out of memory" : SystemCalls.text(of: error)
+            throw ServerError(kind: .noMemory, text: "cannot make an event loop: \(why)")
+        }
+        reactor.initialize(to: made)
+        isMade = true
+    }
+
+    deinit {
+        if isMade { reactor.deinitialize(count: 1) }
+        reactor.deallocate()
+    }
+
+    private static func open(_ configuration: Configuration) throws(ServerError) -> [Listener] {
+        let backlog = Int32(clamping: configuration.options.backlog)
+        var opened: [Listener] = []
+        for listener in configuration.listeners {
+            do throws(SocketError) {
+                switch listener.source {
+                case .address(let address):
+                    let fd = try Sockets.listen(
+                        address, backlog: backlog, reusePort: configuration.options.reusePort)
+                    opened.append(Listener(descriptor: fd, address: address, tls: listener.tls))
+                case .descriptor(let adopted):
+                    let fd = try Sockets.adopt(adopted.descriptor, backlog: backlog)
+                    opened.append(Listener(descriptor: fd, address: nil, tls: listener.tls))
+                }
+            } catch {
+                throw ServerError(kind: .bind, text: error.text)
+            }
+        }
+        return opened
+    }
+
+    var isForked: Bool { evy_process() != process }
+    var isMember: Bool { crew.isMember }
+
+    // MARK: Life
+
+    func start() throws(ServerError) {
+        try begin(onCaller: false)
+    }
+
+    /// The calling thread serves until the end.
+    func run() throws(ServerError) {
+        try begin(onCaller: true)
+        crew.work()
+        _ = crew.join(until: nil)
+        gate.withLock { state = .joined }
+    }
+
+    private func begin(onCaller: Bool) throws(ServerError) {
+        let isFresh = gate.withLock {
+            guard state == .new else { return false }
+            state = .running
+            return true
+        }
+        guard isFresh else { throw ServerError(kind: .state, text: "the server was started before") }
+        for listener in listeners {
+            let scheme = listener.tls == nil ? "http" : "https"
+            let shown = listener.text.hasPrefix("unix:") ? "http:" + listener.text.dropFirst(5) : "\(scheme)://\(shownAddress(listener, scheme))/"
+            eventLog.write(.info, "(\(process)) wsgi starting up on \(shown)")
+        }
+        guard crew.start(reactor, keeping: self, onCaller: onCaller) else {
+            gate.withLock { state = .new }
+            throw ServerError(kind: .noMemory, text: "cannot start a thread")
+        }
+    }
+
+    /// The port is left out where the scheme implies it.
+    private func shownAddress(_ listener: Listener, _ scheme: String) -> String {
+        let standard: UInt16 = scheme == "http" ? 80 : 443
+        guard listener.local.port == standard, let colon = listener.text.lastIndex(of: ":") else { return listener.text }
+        return String(listener.text[..<colon])
+    }
+
+    /// A second call may shorten the grace, never lengthen it.
+    func stop(grace: Int64) {
+        let wanted: Int64
+        if grace < 0 {
+            wanted = 1
+        } else {
+            let (deadline, overflow) = Clock.monotonicMilliseconds.addingReportingOverflow(grace)
+            wanted = overflow ? 1 : deadline + 2
+        }
+        var seen = reactor.pointee.stopRequest.load(ordering: .relaxed)
+        while seen == 0 || seen == 1 || (wanted != 1 && wanted < seen) {
+            if seen == 1, wanted == 1 { break }
+            let result = reactor.pointee.stopRequest.compareExchange(
+                expected: seen, desired: wanted, ordering: .acquiringAndReleasing)
+            if result.exchanged { break }
+            seen = result.original
+        }
+        reactor.wake()
+    }
+
+    /// False: the time has passed.
+    func wait(milliseconds: Int64) throws(ServerError) -> Bool {
+        let isStarted = gate.withLock { state != .new }
+        guard isStarted else { throw ServerError(kind: .state, text: "the server was not started") }
+        guard !isMember else {
+            throw ServerError(kind: .state, text: "a handler cannot wait for the server that runs it")
+        }
+        var moment: Int64?
+        if milliseconds >= 0 {
+            let limited = min(milliseconds, Int64.max / 4_000_000)
+            moment = Clock.monotonicNanoseconds &+ limited * 1_000_000
+        }
+        guard crew.join(until: moment) else { return false }
+        gate.withLock { state = .joined }
+        return true
+    }
+
+    /// The handle is given up.
+    func close() {
+        let isRunning = gate.withLock { state == .running }
+        guard isRunning, !isForked else { return }
+        stop(grace: 0)
+        if isMember { crew.abandon() } else { _ = try? wait(milliseconds: -1) }
+    }
+
+    // MARK: What the reactor asks
+
+    func mustQueue() -> Bool { crew.mustQueue }
+    func enqueue(_ exchange: ExchangeRef) { crew.enqueue(exchange) }
+    func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool { crew.handOver(worker, ticket: ticket) }
+    func wakeWatcher() { crew.wakeWatcher() }
+    func finished(_ exchange: ExchangeRef) { accessReport?.write(exchange) }
+    func turnEnded() { accessReport?.flush() }
+    func wants(_ level: LogLevel) -> Bool { eventLog.wants(level) }
+    func log(_ level: LogLevel, _ text: String) { eventLog.write(level, text) }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// SystemCalls - the calls of the hot path, each behind one function; results are counts or -errno.
+// Room: System. Spec: recv(2), send(2), accept4(2), shutdown(2), close(2).
+
+internal import CSystem
+internal import Glibc
+
+enum SystemCalls {
+    @inline(__always)
+    static func receive(_ fd: Int32, into room: UnsafeMutableRawBufferPointer) -> Int {
+        evy_recv(fd, room.baseAddress, room.count)
+    }
+
+    @inline(__always)
+    static func send(_ fd: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        evy_send(fd, bytes.baseAddress, bytes.count)
+    }
+
+    /// Two buffers in one call, in this order.
+    static func send(_ fd: Int32, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Int {
+        evy_send2(fd, first.baseAddress, first.count, second.baseAddress, second.count)
+    }
+
+    static func accept(_ listener: Int32, peer: inout evy_address) -> Int32 { evy_accept(listener, &peer) }
+
+    static func close(_ fd: Int32) {
+        if fd >= 0 { _ = Glibc.close(fd) }
+    }
+
+    static func shutdownWriting(_ fd: Int32) { _ = shutdown(fd, Int32(SHUT_WR)) }
+
+    /// A close that sends RST, so that the peer cannot take a cut answer for a whole one.
+    static func closeHard(_ fd: Int32) {
+        var value = linger(l_onoff: 1, l_linger: 0)
+        _ = setsockopt(fd, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
+        _ = Glibc.close(fd)
+    }
+
+    static func setNoDelay(_ fd: Int32) {
+        var one: Int32 = 1
+        _ = setsockopt(fd, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    /// Something waits to be received.
+    static func hasInput(_ fd: Int32) -> Bool {
+        var byte: UInt8 = 0
+        return recv(fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0
+    }
+
+    static func pendingError(_ fd: Int32) -> Int32 { evy_socket_error(fd) }
+
+    /// Bytes of this connection that the peer's TCP has acknowledged, -1 where unknown.
+    static func bytesAcked(_ fd: Int32) -> Int64 { evy_tcp_bytes_acked(fd) }
+
+    static func localAddress(_ fd: Int32) -> evy_address {
+        var address = evy_address()
+        _ = evy_socket_name(fd, &address)
+        return address
+    }
+
+    static func text(of errno: Int32) -> String {
+        guard let text = strerror(errno) else { return "error \(errno)" }
+        return String(cString: text)
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// misuse_server.c - servers in the wrong state: twice, too late, without parts, after a fork, freed early.
+#include "misuse.h"
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+void answer_hello(void *user, evy_req *req) {
+  (void)user;
+  evy_respond(req, 200, NULL, NULL, 0, "hello", EVY_NUL);
+}
+
+evy_server *started_server(evy_handler_fn fn, void *user) {
+  evy_config *cfg = evy_config_new();
+  evy_server *server = NULL;
+  GIVES(EVY_OK, evy_config_on_request(cfg, fn, user, NULL));
+  GIVES(EVY_OK, evy_config_listen(cfg, "127.0.0.1:0", NULL));
+  GIVES(EVY_OK, evy_server_new(cfg, &server));
+  GIVES(EVY_OK, evy_server_start(server));
+  evy_config_free(cfg);
+  return server;
+}
+
+int fetch(int port) {
+  static const char raw[] = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  char answer[4096];
+  size_t have = 0;
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  struct timeval patience = {10, 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  if (connect(fd, (struct sockaddr *)&place, sizeof place) == 0 &&
+      send(fd, raw, sizeof raw - 1, MSG_NOSIGNAL) > 0) {
+    ssize_t n;
+    while (have < sizeof answer && (n = recv(fd, answer + have, sizeof answer - have, 0)) > 0) {
+      have += (size_t)n;
+    }
+  }
+  close(fd);
+  return have > 12 && memcmp(answer, "HTTP/1.1 200", 12) == 0;
+}
+
+static void null_server(void) {
+  GIVES(EVY_E_ARG, evy_server_start(NULL));
+  GIVES(EVY_E_ARG, evy_server_run(NULL));
+  GIVES(EVY_E_ARG, evy_server_stop(NULL, 0));
+  GIVES(EVY_E_ARG, evy_server_wait(NULL, 0));
+  evy_server_free(NULL);
+  const char *none = evy_server_error(NULL);
+  CHECK(none == NULL || none[0] == '\0');
+  CHECK(evy_server_port(NULL, 0) <= 0);
+  CHECK(evy_server_address(NULL, 0) == NULL);
+}
+
+static void incomplete(void) {
+  evy_server *server = (evy_server *)&server;
+  GIVES(EVY_E_ARG, evy_server_new(NULL, &server));
+  CHECK(server == NULL);
+  evy_config *cfg = evy_config_new();
+  GIVES(EVY_E_ARG, evy_server_new(cfg, NULL));
+  server = (evy_server *)&server;
+  GIVES(EVY_E_ARG, evy_server_new(cfg, &server));
+  CHECK(server == NULL && evy_config_error(cfg)[0] != '\0');
+  evy_config_on_request(cfg, answer_hello, NULL, NULL);
+  GIVES(EVY_E_ARG, evy_server_new(cfg, &server)); /* still no listener */
+  NAMES(evy_config_error(cfg), "listen");
+  evy_config_free(cfg);
+  cfg = evy_config_new();
+  evy_config_listen(cfg, "127.0.0.1:0", NULL);
+  GIVES(EVY_E_ARG, evy_server_new(cfg, &server)); /* no handler */
+  NAMES(evy_config_error(cfg), "handler");
+  evy_config_free(cfg);
+}
+
+static void wrong_states(void) {
+  evy_server *server = started_server(answer_hello, NULL);
+  CHECK(strcmp(evy_server_error(server), "") == 0);
+  GIVES(EVY_E_STATE, evy_server_start(server));
+  CHECK(evy_server_error(server)[0] != '\0');
+  GIVES(EVY_E_STATE, evy_server_run(server));
+  GIVES(EVY_E_TIMEOUT, evy_server_wait(server, 0));
+  GIVES(EVY_E_TIMEOUT, evy_server_wait(server, 20));
+  CHECK(fetch(evy_server_port(server, 0)) == 1);
+  CHECK(evy_server_port(server, 1) == 0 && evy_server_port(server, UINT32_MAX) == 0);
+  CHECK(evy_server_address(server, 1) == NULL && evy_server_address(server, UINT32_MAX) == NULL);
+  int port = evy_server_port(server, 0);
+  GIVES(EVY_OK, evy_server_stop(server, 1000));
+  GIVES(EVY_OK, evy_server_wait(server, 10000));
+  GIVES(EVY_OK, evy_server_wait(server, 0));
+  GIVES(EVY_OK, evy_server_stop(server, 0));
+  GIVES(EVY_E_STATE, evy_server_start(server));
+  GIVES(EVY_E_STATE, evy_server_run(server));
+  CHECK(fetch(port) == 0);
+  evy_server_free(server);
+}
+
+void chapter_server(void) {
+  null_server();
+  incomplete();
+  wrong_states();
+  evy_config *cfg = evy_config_new();
+  evy_server *server = NULL;
+  evy_config_on_request(cfg, answer_hello, NULL, NULL);
+  evy_config_listen(cfg, "127.0.0.1:0", NULL);
+  GIVES(EVY_OK, evy_server_new(cfg, &server));
+  CHECK(evy_server_port(server, 0) > 0);
+  GIVES(EVY_E_STATE, evy_server_wait(server, 0)); /* never started */
+  GIVES(EVY_OK, evy_server_stop(server, 0));      /* stopped before */
+  GIVES(EVY_E_STATE, evy_server_start(server));
+  evy_server_free(server);
+  GIVES(EVY_OK, evy_server_new(cfg, &server)); /* the config makes another one */
+  evy_server_free(server);                     /* never started, never stopped */
+  evy_config_free(cfg);
+}
+
+/* Handles freed in any order, while others still use them. */
+void chapter_free_order(void) {
+  evy_config *cfg = evy_config_new();
+  evy_tls *tls = evy_tls_new();
+  evy_server *first = NULL, *second = NULL;
+  GIVES(EVY_OK, evy_tls_cert_file(tls, misuse.cert, misuse.key, NULL));
+  evy_config_on_request(cfg, answer_hello, NULL, NULL);
+  GIVES(EVY_OK, evy_config_listen(cfg, "127.0.0.1:0", NULL));
+  GIVES(EVY_OK, evy_config_listen(cfg, "127.0.0.1:0", tls));
+  evy_tls_free(tls);
+  GIVES(EVY_OK, evy_server_new(cfg, &first));
+  GIVES(EVY_OK, evy_config_set(cfg, "threads", "2")); /* the first has its snapshot */
+  GIVES(EVY_OK, evy_server_new(cfg, &second));
+  evy_config_free(cfg);
+  GIVES(EVY_OK, evy_server_start(first));
+  GIVES(EVY_OK, evy_server_start(second));
+  CHECK(fetch(evy_server_port(first, 0)) == 1);
+  evy_server_free(first); /* running: stops it */
+  CHECK(fetch(evy_server_port(second, 0)) == 1);
+  evy_server_free(second);
+}
+
+/* In a child of fork every call on a started server is refused; the parent serves on. */
+void chapter_fork(void) {
+  evy_server *server = started_server(answer_hello, NULL);
+  CHECK(fetch(evy_server_port(server, 0)) == 1);
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(20); /* a call that blocks must not outlive the test */
+    int before = misuse.failed;
+    GIVES(EVY_E_FORKED, evy_server_start(server));
+    GIVES(EVY_E_FORKED, evy_server_run(server));
+    GIVES(EVY_E_FORKED, evy_server_stop(server, 0));
+    GIVES(EVY_E_FORKED, evy_server_wait(server, 0));
+    evy_server_free(server);
+    fflush(stdout);
+    _exit(misuse.failed == before ? 0 : 1);
+  }
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  CHECK(fetch(evy_server_port(server, 0)) == 1);
+  evy_server_free(server);
+}

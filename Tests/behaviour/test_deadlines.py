@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: MIT
+# test_deadlines - handshake, head, idle, body, write: each is cut at its time, others are unharmed.
+
+import socket
+import threading
+import time
+
+import pytest
+from support import FACTOR, Connection, all_responses, pattern, raw_request
+
+SHORT = 0.4 * FACTOR
+SHORT_TEXT = f"{int(SHORT * 1000)}ms"
+
+
+def cut_after(connection, start, expected=SHORT):
+    """Waits for the end; it must come at the deadline, not before it and not a second after it."""
+    data, _ = connection.ending()
+    took = time.monotonic() - start
+    assert 0.7 * expected <= took <= expected + FACTOR, took
+    return data
+
+
+def only_timeouts(data):
+    """Nothing, or one 408."""
+    assert [answer.status for answer in all_responses(data)] in ([], [408])
+
+
+def drip(connection, data, pause=0.05):
+    """Sends data byte by byte from a thread until it is sent or the connection ends."""
+
+    def run():
+        for i in range(len(data)):
+            try:
+                connection.socket.send(data[i : i + 1])
+            except OSError:
+                return
+            time.sleep(pause)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("started", [b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b"])
+def test_half_a_head_is_cut_at_header_timeout(serve, started):
+    server = serve(header_timeout=SHORT_TEXT)
+    with Connection(server) as connection:
+        start = time.monotonic()
+        connection.send(started)
+        only_timeouts(cut_after(connection, start))
+    assert not server.select("request")
+
+
+def test_a_dripping_head_does_not_renew_header_timeout(serve):
+    server = serve(header_timeout=SHORT_TEXT)
+    with Connection(server) as connection:
+        start = time.monotonic()
+        drip(connection, raw_request("GET", "/hello") * 3)
+        only_timeouts(cut_after(connection, start))
+
+
+def test_half_a_second_head_on_a_kept_connection_is_cut_too(serve):
+    server = serve(header_timeout=SHORT_TEXT, idle_timeout="30s")
+    with Connection(server) as connection:
+        assert connection.alive()
+        start = time.monotonic()
+        connection.send(b"GET /")
+        only_timeouts(cut_after(connection, start))
+
+
+def test_a_connection_that_never_speaks_is_closed_silently(serve):
+    server = serve(header_timeout=SHORT_TEXT, idle_timeout=SHORT_TEXT)
+    start = time.monotonic()
+    with Connection(server) as connection:
+        assert cut_after(connection, start) == b""
+
+
+def test_idle_kept_connection_is_closed_silently_at_idle_timeout(serve):
+    server = serve(idle_timeout=SHORT_TEXT)
+    with Connection(server) as connection:
+        assert connection.alive()
+        start = time.monotonic()
+        assert cut_after(connection, start) == b""
+
+
+def test_requests_renew_the_idle_deadline(serve):
+    server = serve(idle_timeout=SHORT_TEXT)
+    with Connection(server) as connection:
+        for _ in range(4):
+            assert connection.alive()
+            time.sleep(SHORT / 2)
+        assert connection.alive()
+
+
+def test_a_slow_handler_is_not_idleness(serve):
+    server = serve(
+        idle_timeout=SHORT_TEXT, header_timeout=SHORT_TEXT, body_timeout=SHORT_TEXT, write_timeout=SHORT_TEXT
+    )
+    with Connection(server) as connection:
+        assert connection.get(f"/slow?ms={int(SHORT * 2500)}").body == b"slow"
+        assert connection.get(f"/deferred?ms={int(SHORT * 2500)}").body == b"deferred"
+
+
+def test_minus_one_is_no_deadline(serve):
+    server = serve(idle_timeout="-1", header_timeout="-1", write_timeout="-1", body_timeout="-1")
+    with Connection(server) as connection:
+        assert connection.silent(SHORT)
+        connection.send(b"GET /hello HTTP/1.1\r\n")
+        assert connection.silent(SHORT)
+        assert connection.send(b"Host: x\r\n\r\n").response().status == 200
+
+
+def test_a_stalled_buffered_body_is_cut_and_never_handled(serve):
+    server = serve(body_timeout=SHORT_TEXT)
+    with Connection(server) as connection:
+        start = time.monotonic()
+        connection.send(b"POST /buffered HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+        only_timeouts(cut_after(connection, start))
+    assert not server.select("request")
+
+
+def test_a_stalled_streamed_body_times_out_in_the_handler_and_the_hook(serve):
+    server = serve(body_timeout=SHORT_TEXT, body="stream")
+    with Connection(server) as connection:
+        start = time.monotonic()
+        connection.send(b"POST /pull HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+        data = cut_after(connection, start)
+        assert all(answer.status >= 400 for answer in all_responses(data))
+    assert server.call("body-error") == "EVY_E_TIMEOUT"
+    hook = server.expect("hook")
+    assert hook["end"] == "read-timeout" and hook["stats"]["body_in"] == 3
+
+
+def test_each_arriving_piece_renews_body_timeout_when_no_rate_is_asked(serve):
+    server = serve(body_timeout=SHORT_TEXT, body_min_rate="0")
+    with Connection(server) as connection:
+        connection.send(b"POST /buffered HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n")
+        drip(connection, b"12345678", SHORT / 3)
+        assert connection.response().body == b"12345678"
+
+
+def test_a_body_below_the_minimum_rate_is_cut(serve):
+    server = serve(body_timeout=SHORT_TEXT, body_min_rate="10000")
+    with Connection(server) as connection:
+        start = time.monotonic()
+        connection.send(b"POST /buffered HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n")
+        drip(connection, b"x" * 10000, 0.02)
+        data, _ = connection.ending()
+        assert time.monotonic() - start < 5 * FACTOR
+    only_timeouts(data)
+    assert not server.select("request")
+
+
+@pytest.mark.parametrize(
+    "target", ["/streamed?n=50000000&piece=65536", "/fixed?n=50000000", "/deferred?how=stream&n=50000000"]
+)
+def test_a_client_that_does_not_read_is_cut_at_write_timeout(either, target):
+    server = either(write_timeout=SHORT_TEXT)
+    with Connection(server, rcvbuf=4096) as connection:
+        start = time.monotonic()
+        connection.send(raw_request("GET", target))
+        hook = server.expect("hook", name="figures")
+        took = time.monotonic() - start
+    assert hook["end"] == "write-timeout" and hook["gone"] == 1
+    assert hook["stats"]["body_out"] < 50000000
+    assert 0.7 * SHORT <= took <= SHORT + 2 * FACTOR
+    if "/streamed" in target:
+        assert server.call("write") in ("EVY_E_TIMEOUT", "EVY_E_GONE")
+
+
+def test_a_slow_reader_that_keeps_reading_is_served_to_the_end(serve):
+    server = serve(write_timeout=SHORT_TEXT)
+    total = 20_000_000
+    with Connection(server, rcvbuf=65536) as connection:
+        connection.send(raw_request("GET", f"/streamed?n={total}"))
+        time.sleep(SHORT / 2)
+        taken = 0
+        while taken < 2_000_000:
+            taken += len(connection.receive(65536))
+            time.sleep(0.01)
+        while taken < total:
+            piece = connection.receive()
+            assert piece, "cut although it was reading"
+            taken += len(piece)
+    assert server.expect("hook")["end"] == "complete"
+
+
+def test_stalled_handshakes_are_cut_and_harm_nobody(serve):
+    server = serve(tls=True, handshake_timeout=SHORT_TEXT)
+    start = time.monotonic()
+    stalled = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
+    for i, sock in enumerate(stalled):
+        sock.settimeout(10 * FACTOR)
+        if i % 2:
+            sock.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+    with Connection(server) as connection:
+        assert connection.alive()
+    for sock in stalled:
+        try:
+            assert sock.recv(1) == b""
+        except ConnectionResetError:
+            pass
+        sock.close()
+    took = time.monotonic() - start
+    assert 0.7 * SHORT <= took <= SHORT + 2 * FACTOR, took
+    assert not server.logged(worst=3) or all("starting" in text for text in server.logged(worst=3))
+
+
+def test_slow_classes_side_by_side_do_not_slow_a_normal_client(serve):
+    server = serve(header_timeout="2s", idle_timeout="2s", threads="8")
+    slow = [Connection(server) for _ in range(100)]
+    for connection in slow[:50]:
+        connection.send(b"GET / HT")
+    stuck = [Connection(server, rcvbuf=4096).send(raw_request("GET", "/fixed?n=8000000")) for _ in range(10)]
+    times = []
+    with Connection(server) as connection:
+        for _ in range(200):
+            start = time.monotonic()
+            assert connection.alive()
+            times.append(time.monotonic() - start)
+    assert sorted(times)[197] < 0.05 * FACTOR, sorted(times)[-5:]
+    for connection in slow + stuck:
+        connection.close()
+
+
+def test_linger_timeout_ends_a_client_that_never_stops_sending(serve):
+    server = serve(linger_timeout=SHORT_TEXT, linger_bytes="100m")
+    with Connection(server) as connection:
+        connection.send(b"BROKEN\r\n\r\n")
+        assert connection.response().status == 400
+        start = time.monotonic()
+        with pytest.raises(OSError):
+            while time.monotonic() - start < 5 * FACTOR:
+                connection.socket.send(b"x" * 10)
+                time.sleep(0.02)
+        assert time.monotonic() - start < SHORT + 2 * FACTOR
+
+
+def test_pattern_is_what_a_client_that_waits_before_reading_gets(serve):
+    server = serve(write_timeout="20s")
+    with Connection(server, rcvbuf=4096) as connection:
+        connection.send(raw_request("GET", "/streamed?n=1000000&piece=777"))
+        time.sleep(SHORT)
+        assert connection.response().body == pattern(1000000)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+# test_handlers - handlers that block, answers from other threads, and the library's own threads.
+
+import signal
+import threading
+import time
+
+import pytest
+from support import Connection, pattern, raw_request, wait_until
+
+
+def test_blocked_handlers_do_not_stall_others(either):
+    server = either(threads="8")
+    blocked = [Connection(server) for _ in range(4)]
+    for connection in blocked:
+        connection.send(raw_request("GET", "/gate?id=1"))
+    server.expect("call", count=4, step="at-gate")
+    with Connection(server) as other:
+        for _ in range(50):
+            assert other.alive()
+    server.command("open", 1)
+    for connection in blocked:
+        assert connection.response().body == b"opened"
+        assert connection.alive()
+        connection.close()
+
+
+def test_up_to_threads_handlers_run_side_by_side(serve):
+    server = serve(threads="4")
+    blocked = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(8)]
+    server.expect("call", count=4, step="at-gate")
+    time.sleep(0.1)
+    assert len(server.select("call", step="at-gate")) == 4
+    server.command("open", 1)
+    for connection in blocked:
+        assert connection.response().body == b"opened"
+        connection.close()
+
+
+def test_with_one_thread_the_loop_waits_for_the_handler(serve):
+    server = serve(threads="1")
+    with Connection(server) as blocked, Connection(server) as other:
+        blocked.send(raw_request("GET", "/gate?id=1"))
+        server.expect("call", step="at-gate")
+        other.send(raw_request("GET", "/hello"))
+        assert other.silent(0.2)
+        server.command("open", 1)
+        assert other.response().status == blocked.response().status == 200
+
+
+def test_many_slow_handlers_among_fast_ones(serve):
+    """16 clients: every 25th request sleeps 20 ms; all are answered, in the right order, quickly enough."""
+    server, failures = serve("--quiet", "--no-hooks"), []
+
+    def client(number):
+        try:
+            with Connection(server) as connection:
+                for i in range(200):
+                    if (i + number) % 25 == 0:
+                        assert connection.get("/slow?ms=20").body == b"slow"
+                    else:
+                        n = (i * 7) % 300
+                        assert connection.get(f"/fixed?n={n}").body == pattern(n)
+        except Exception as failure:  # told by the main thread
+            failures.append(failure)
+
+    start = time.monotonic()
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert time.monotonic() - start < 20
+
+
+def test_threads_are_capped_and_given_back(serve):
+    server = serve(threads="6")
+    blocked = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(6)]
+    server.expect("call", count=6, step="at-gate")
+    assert server.threads() <= 6 + 4, "threads beyond the cap"
+    server.command("open", 1)
+    for connection in blocked:
+        connection.response()
+        connection.close()
+    with Connection(server) as connection:
+        assert connection.alive()
+
+
+@pytest.mark.parametrize("query", ["", "?ms=20", "?how=stream&n=200000", "?how=stream&n=0"])
+def test_answers_from_another_thread(either, query):
+    server = either()
+    with Connection(server) as connection:
+        body = pattern(int(query.split("n=")[1])) if "n=" in query else b"deferred"
+        for _ in range(3):
+            assert connection.get("/deferred" + query).body == body
+        assert connection.alive()
+
+
+def test_deferred_requests_hold_no_thread(serve):
+    server = serve(threads="2")
+    waiting = [Connection(server).send(raw_request("GET", "/deferred?gate=1")) for _ in range(50)]
+    server.expect("call", count=50, step="deferred")
+    with Connection(server) as other:
+        assert other.alive()
+    server.command("open", 1)
+    for connection in waiting:
+        assert connection.response().body == b"deferred"
+        connection.close()
+
+
+def test_balanced_retains_change_nothing(shared):
+    with Connection(shared) as connection:
+        assert connection.get("/balanced").body == b"balanced"
+        assert connection.alive()
+
+
+def test_run_serves_on_the_callers_thread_until_stopped(serve):
+    server = serve("--run")
+    with Connection(server) as connection:
+        assert connection.alive()
+        assert server.command("stop", 0, 1000) == "EVY_OK"
+    assert server.expect("command", name="run")["status"] == "EVY_OK"
+
+
+def test_run_with_blocked_handlers(serve):
+    server = serve("--run", threads="4")
+    with Connection(server) as blocked, Connection(server) as other:
+        blocked.send(raw_request("GET", "/gate?id=1"))
+        server.expect("call", step="at-gate")
+        assert other.alive()
+        server.command("open", 1)
+        assert blocked.response().body == b"opened"
+
+
+def test_two_servers_in_one_process_live_apart(serve):
+    server = serve("--second")
+    assert server.second not in (0, server.port)
+    with Connection(server) as first, Connection(port=server.second) as second:
+        assert first.alive() and second.alive()
+        server.command("stop", 0, 1000)
+        assert server.command("wait", 0, 5000) == "EVY_OK"
+        assert first.rest() == b""
+        assert second.alive()
+        with pytest.raises(OSError):
+            Connection(server)
+        with Connection(port=server.second) as third:
+            assert third.alive()
+    server.command("stop", 1, 0)
+    assert server.command("wait", 1, 5000) == "EVY_OK"
+    wait_until(lambda: server.threads() <= 2, "the servers' threads to end")
+
+
+def test_the_library_changes_no_signal_disposition(serve):
+    """SIGPIPE, SIGTERM, SIGINT and the rest are as the program had them."""
+    server = serve()
+    with Connection(server) as connection:
+        assert connection.alive()
+    with open(f"/proc/{server.pid}/status") as status:
+        masks = dict(line.split(":\t") for line in status.read().splitlines() if line.startswith("Sig"))
+    with open("/proc/self/status") as status:
+        own = dict(line.split(":\t") for line in status.read().splitlines() if line.startswith("Sig"))
+    faults = sum(1 << (number - 1) for number in (4, 6, 7, 8, 11))  # a sanitizer catches these
+    assert int(masks["SigCgt"], 16) & 0x7FFFFFFF & ~faults == 0
+    assert int(masks["SigIgn"], 16) & ~int(own["SigIgn"], 16) == 0
+    assert int(masks["SigIgn"], 16) & 1 << (signal.SIGPIPE - 1) == 0
+    assert masks["SigBlk"] == own["SigBlk"]
