@@ -13,7 +13,6 @@ SWIFT = [
     (r"(?<!\bas)(?<!\btry)(?<=[\w)\]}>?])!(?!=)", "an unwrap with ! ends the process", "outside tests"),
     (r"(?<![.\w])(?:print|debugPrint|dump)\(", "the library never prints, it logs", "Sources"),
     (r"\bunsafeBitCast\b", "unsafeBitCast", "everywhere"),
-    (r"\bunowned\s*\(\s*unsafe\s*\)", "unowned(unsafe)", "everywhere"),
     (r"\bstatic var \w+(?: *: *[^={\n]+)? *=(?!=)", "global mutable state", "Sources"),
     (r"\bfatalError\(", "fatalError ends the host's process", "Sources"),
     (r"\bSIMD\d+<U?Int8>", "SIMD comparisons of bytes are slow: use CSystem's scans", "Sources"),
@@ -35,7 +34,8 @@ def applies(where, path):
 
 
 # Promises the compiler takes on trust, and the word the comment above must hold.
-PROMISES = [(r"@unchecked\s+Sendable", "Thread:"), (r"\bnonisolated\s*\(\s*unsafe\s*\)", "SAFETY:")]
+PROMISES = [(r"@unchecked\s+Sendable", "Thread:"), (r"\bnonisolated\s*\(\s*unsafe\s*\)", "SAFETY:"),
+            (r"\bunowned\s*\(\s*unsafe\s*\)", "SAFETY:")]
 
 
 def promises(path, text, code):

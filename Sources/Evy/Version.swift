@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Version - turns the C version calls into Swift text.
+// Version - what the linked library is and which options it knows, as Swift values.
 // Room: Evy (the Swift face; reaches the core through Include/evy.h only).
 internal import CEvy
 
@@ -10,4 +10,30 @@ public enum Library {
 
     /// 0xMMmmpp: major, minor and patch in one comparable number.
     public static var versionNumber: UInt32 { evy_version() }
+
+    /// Whether the library was built with "tls", "http/1.1", ...
+    public static func has(_ feature: String) -> Bool { evy_feature(feature) == 1 }
+
+    /// One option of the table behind `Options`, for a program that offers them on its command line.
+    public struct Option: Sendable, Hashable {
+        public let name: String
+        /// "int", "size", "time", "bool", "text" or "choice".
+        public let type: String
+        public let standard: String
+        /// One line.
+        public let help: String
+    }
+
+    /// Every option this library knows.
+    public static var options: [Option] {
+        var found: [Option] = []
+        while let name = evy_option_name(UInt32(found.count)) {
+            found.append(
+                Option(
+                    name: String(cString: name), type: String(cString: evy_option_type(name)),
+                    standard: String(cString: evy_option_default(name)),
+                    help: String(cString: evy_option_help(name))))
+        }
+        return found
+    }
 }

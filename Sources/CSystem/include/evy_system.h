@@ -162,7 +162,9 @@ static inline void evy_thread_block_signals(sigset_t *old) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, old);
 }
-static inline void evy_thread_restore_signals(const sigset_t *old) { pthread_sigmask(SIG_SETMASK, old, NULL); }
+static inline void evy_thread_restore_signals(const sigset_t *old) {
+    pthread_sigmask(SIG_SETMASK, old, NULL);
+}
 static inline void evy_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 /* Changes in a forked child, unlike a cached process id. */
 static inline int evy_process(void) { return (int)getpid(); }

@@ -44,7 +44,9 @@ public func evy_config_set(
 }
 
 @implementation @_cdecl("evy_config_set_int")
-public func evy_config_set_int(_ cfg: OpaquePointer?, _ key: UnsafePointer<CChar>?, _ value: Int64) -> evy_status {
+public func evy_config_set_int(_ cfg: OpaquePointer?, _ key: UnsafePointer<CChar>?, _ value: Int64)
+    -> evy_status
+{
     set(cfg, key) { (options, name) throws(OptionError) in try options.set(name, number: value) }
 }
 
@@ -69,13 +71,17 @@ public func evy_option_name(_ index: UInt32) -> UnsafePointer<CChar>? {
     Int(index) < Options.table.count ? Options.table[Int(index)].name.cString : nil
 }
 
-private func row(_ key: UnsafePointer<CChar>?) -> OptionRow? { key.flatMap { Options.find(String(cString: $0)) } }
+private func row(_ key: UnsafePointer<CChar>?) -> OptionRow? {
+    key.flatMap { Options.find(String(cString: $0)) }
+}
 
 @implementation @_cdecl("evy_option_type")
 public func evy_option_type(_ key: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? { row(key)?.type.cString }
 
 @implementation @_cdecl("evy_option_default")
-public func evy_option_default(_ key: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? { row(key)?.default.cString }
+public func evy_option_default(_ key: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? {
+    row(key)?.default.cString
+}
 
 @implementation @_cdecl("evy_option_help")
 public func evy_option_help(_ key: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? { row(key)?.help.cString }
@@ -85,7 +91,9 @@ public func evy_config_env(
     _ cfg: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?
 ) -> evy_status {
     guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
-    guard let name, let value else { return fail(config, Status.badArgument, "environ name or value is NULL") }
+    guard let name, let value else {
+        return fail(config, Status.badArgument, "environ name or value is NULL")
+    }
     guard name.pointee != 0 else { return fail(config, Status.badArgument, "environ name is empty") }
     config.configuration.environPairs += UnsafeRawBufferPointer(start: name, count: strlen(name) + 1)
     config.configuration.environPairs += UnsafeRawBufferPointer(start: value, count: strlen(value) + 1)
@@ -116,7 +124,8 @@ public func evy_config_listen(
     guard let address else { return fail(config, Status.badArgument, "address is NULL") }
     let text = String(cString: address)
     guard let parsed = ListenAddress(text) else {
-        return fail(config, Status.value, "cannot read address \"\(text)\": host:port, [v6]:port or unix:/path")
+        return fail(
+            config, Status.value, "cannot read address \"\(text)\": host:port, [v6]:port or unix:/path")
     }
     guard let context = context(tls, config) else { return Status.tls }
     config.configuration.listeners.append((.address(parsed), context))

@@ -58,7 +58,9 @@ public func evy_env_block(_ req: OpaquePointer?, _ len: UnsafeMutablePointer<Int
 public func evy_env_set(
     _ req: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?, _ len: Int
 ) -> evy_status {
-    guard let exchange = readable(req), let name, name.pointee != 0, let value, let bytes = hostBytes(value, len) else {
+    guard let exchange = readable(req), let name, name.pointee != 0, let value,
+        let bytes = hostBytes(value, len)
+    else {
         return Status.badArgument
     }
     let key = UnsafeRawBufferPointer(start: name, count: strlen(name))
@@ -66,7 +68,8 @@ public func evy_env_set(
 }
 
 @implementation @_cdecl("evy_req_headers")
-public func evy_req_headers(_ req: OpaquePointer?, _ len: UnsafeMutablePointer<Int>?) -> UnsafePointer<CChar>? {
+public func evy_req_headers(_ req: OpaquePointer?, _ len: UnsafeMutablePointer<Int>?) -> UnsafePointer<CChar>?
+{
     guard let exchange = readable(req) else { return lend(nil, len) }
     return lend(exchange.withLock { exchange.headerBlock() }, len)
 }

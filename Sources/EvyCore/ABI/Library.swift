@@ -2,19 +2,17 @@
 // Library - chapter "library" of evy.h: version, features, statuses as text.
 // Room: ABI.
 
-internal import COpenSSL
 public import CEvy
 internal import Glibc
 
 /// Made once: the text names the OpenSSL that is really loaded.
 private let versionText: LentTextBox = {
     let text = LentText()
-    let openssl = OpenSSL_version(OPENSSL_VERSION_STRING).map { String(cString: $0) } ?? "?"
-    text.set("\(Version.text) (OpenSSL \(openssl), epoll)")
+    text.set("\(Version.text) (OpenSSL \(TLSContext.libraryVersion), epoll)")
     return LentTextBox(text: text)
 }()
 
-/// SAFETY: written before it is shared, never after.
+/// Thread: any; written before it is shared, never after.
 private struct LentTextBox: @unchecked Sendable { let text: LentText }
 
 @implementation @_cdecl("evy_version")

@@ -29,7 +29,8 @@ public func evy_resp_begin(
     _ req: OpaquePointer?, _ status: Int32, _ reason: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?,
     _ headers_len: Int, _ length: Int64
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let start = start(status, reason, headers, headers_len), length >= -1
+    guard let exchange = Handle.exchange(req), let start = start(status, reason, headers, headers_len),
+        length >= -1
     else { return Status.badArgument }
     return exchange.begin(start, length: length < 0 ? nil : UInt64(length)).rawValue
 }
@@ -38,7 +39,9 @@ public func evy_resp_begin(
 public func evy_resp_write(
     _ req: OpaquePointer?, _ data: UnsafeRawPointer?, _ len: Int, _ wait_ms: Int64
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let bytes = hostBytes(data, len) else { return Status.badArgument }
+    guard let exchange = Handle.exchange(req), let bytes = hostBytes(data, len) else {
+        return Status.badArgument
+    }
     let result = exchange.write(bytes)
     guard result == .full, wait_ms != 0 else { return result.rawValue }
     let settled = exchange.wait(milliseconds: wait_ms) { exchange.roomAfterWrite() }
@@ -67,7 +70,8 @@ public func evy_posthook_add(
     }
     let result = exchange.withLock { () -> HostResult in
         if exchange.pointee.hooks.isSealed { return .wrongState }
-        return exchange.pointee.hooks.append(fn, user, drop, arena: &exchange.pointee.arena) ? .ok : .outOfMemory
+        return exchange.pointee.hooks.append(fn, user, drop, arena: &exchange.pointee.arena)
+            ? .ok : .outOfMemory
     }
     if result != .ok { drop?(user) }
     return result.rawValue
@@ -75,6 +79,8 @@ public func evy_posthook_add(
 
 @implementation @_cdecl("evy_req_stat")
 public func evy_req_stat(_ req: OpaquePointer?, _ what: Int32) -> Int64 {
-    guard let exchange = Handle.exchange(req), let statistic = ExchangeStatistic(rawValue: what) else { return -1 }
+    guard let exchange = Handle.exchange(req), let statistic = ExchangeStatistic(rawValue: what) else {
+        return -1
+    }
     return exchange.statistic(statistic)
 }

@@ -6,7 +6,8 @@ public import CEvy
 internal import CSystem
 
 @implementation @_cdecl("evy_server_new")
-public func evy_server_new(_ cfg: OpaquePointer?, _ out: UnsafeMutablePointer<OpaquePointer?>?) -> evy_status {
+public func evy_server_new(_ cfg: OpaquePointer?, _ out: UnsafeMutablePointer<OpaquePointer?>?) -> evy_status
+{
     out?.pointee = nil
     guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
     guard let out else {
@@ -93,6 +94,8 @@ public func evy_server_port(_ s: OpaquePointer?, _ listener: UInt32) -> Int32 {
 
 @implementation @_cdecl("evy_server_address")
 public func evy_server_address(_ s: OpaquePointer?, _ listener: UInt32) -> UnsafePointer<CChar>? {
-    guard let server = Handle.object(s, Server.self), Int(listener) < server.listeners.count else { return nil }
+    guard let server = Handle.object(s, Server.self), Int(listener) < server.listeners.count else {
+        return nil
+    }
     return server.addresses[Int(listener)].pointer
 }

@@ -47,11 +47,16 @@ public func evy_tls_cert_file(
 
 @implementation @_cdecl("evy_tls_cert_mem")
 public func evy_tls_cert_mem(
-    _ tls: OpaquePointer?, _ cert: UnsafeRawPointer?, _ cert_len: Int, _ key: UnsafeRawPointer?, _ key_len: Int,
+    _ tls: OpaquePointer?, _ cert: UnsafeRawPointer?, _ cert_len: Int, _ key: UnsafeRawPointer?,
+    _ key_len: Int,
     _ pass: UnsafePointer<CChar>?
 ) -> evy_status {
-    guard let cert, let certificate = hostBytes(cert, cert_len) else { return refuse(tls, "certificate is NULL") }
-    guard let keyBytes = hostBytes(key, key == nil ? 0 : key_len) else { return refuse(tls, "bad length of the key") }
+    guard let cert, let certificate = hostBytes(cert, cert_len) else {
+        return refuse(tls, "certificate is NULL")
+    }
+    guard let keyBytes = hostBytes(key, key == nil ? 0 : key_len) else {
+        return refuse(tls, "bad length of the key")
+    }
     return change(tls) { (policy) throws(TLSError) in
         try policy.setCertificate(memory: certificate, key: key == nil ? nil : keyBytes, pass: pass)
     }

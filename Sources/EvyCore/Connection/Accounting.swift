@@ -2,7 +2,8 @@
 // Accounting - which bytes of a response the kernel has taken, framing and body told apart.
 // Room: Connection (pure). Why: bandwidth logs must tell what really went out, not what was planned.
 
-/// Bytes are queued in order as runs of framing and of body, and taken from the front as the kernel takes them.
+/// Bytes are queued in order as runs of framing and of body, and taken from the front as the kernel takes
+/// them.
 /// Invariant: headSent + bodySent == wireSent <= wireQueued.
 struct Accounting: ~Copyable {
     private(set) var wireQueued: UInt64 = 0

@@ -52,7 +52,8 @@ extension UnsafeMutablePointer<Reactor> {
     /// Without a pause a level-triggered listener would spin until descriptors come back.
     private func pauseAccept(because error: Int32, _ listener: Listener) {
         pointee.delegate.log(
-            .error, "cannot accept on \(listener.text): \(SystemCalls.text(of: error)); trying again in 100 ms")
+            .error,
+            "cannot accept on \(listener.text): \(SystemCalls.text(of: error)); trying again in 100 ms")
         watchListeners(false)
         loop.pointee.deadlines.set(Reactor.acceptIndex, deadline: nowMilliseconds + Self.acceptPause)
     }
@@ -63,7 +64,8 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     private func open(_ descriptor: Int32, _ peer: evy_address, _ index: Int, _ listener: Listener) {
-        guard let connection = pointee.table.take(), loop.pointee.deadlines.reserve(pointee.table.capacity) else {
+        guard let connection = pointee.table.take(), loop.pointee.deadlines.reserve(pointee.table.capacity)
+        else {
             return SystemCalls.close(descriptor)
         }
         connection.pointee.descriptor = descriptor
@@ -81,7 +83,10 @@ extension UnsafeMutablePointer<Reactor> {
         if let context = listener.tls, !beginTLS(connection, context) {
             return close(connection)
         }
-        guard loop.pointee.poll.add(descriptor, connection.pointee.interest, token: connection.pointee.token) == 0 else {
+        guard
+            loop.pointee.poll.add(descriptor, connection.pointee.interest, token: connection.pointee.token)
+                == 0
+        else {
             return close(connection)
         }
         let isHandshake = connection.pointee.flags.contains(.handshaking)

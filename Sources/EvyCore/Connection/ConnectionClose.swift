@@ -6,13 +6,15 @@ internal import CSystem
 internal import Glibc
 
 extension UnsafeMutablePointer<Reactor> {
-    /// All is said. Where the client may still be sending, our side is shut first and its bytes are read away:
+    /// All is said. Where the client may still be sending, our side is shut first and its bytes are read
+    /// away:
     /// a plain close would make the kernel reset the connection and destroy the answer on its way.
     func closeGently(_ connection: ConnectionRef) {
         sayGoodbye(connection)
         let mustLinger =
             connection.pointee.flags.contains(.inputLost) || !connection.pointee.input.isEmpty
-        guard mustLinger, !connection.pointee.flags.contains(.peerClosed), pointee.settings.lingerTimeout != 0 else {
+        guard mustLinger, !connection.pointee.flags.contains(.peerClosed), pointee.settings.lingerTimeout != 0
+        else {
             return close(connection)
         }
         connection.pointee.flags.insert(.lingering)
@@ -73,7 +75,9 @@ extension UnsafeMutablePointer<Reactor> {
             exchange.pointee.descriptor = -1
             exchange.pointee.account.noteAcked(acked)
             exchange.pointee.isGone = true
-            if exchange.pointee.bodyEnd == .open { exchange.pointee.bodyEnd = end == .readTimeout ? .timeout : .gone }
+            if exchange.pointee.bodyEnd == .open {
+                exchange.pointee.bodyEnd = end == .readTimeout ? .timeout : .gone
+            }
             let isWhole = exchange.pointee.response == .ended && exchange.pointee.account.isDrained
             if !isWhole, exchange.pointee.end == .complete || end == .aborted { exchange.pointee.end = end }
         }
@@ -95,7 +99,9 @@ extension UnsafeMutablePointer<Reactor> {
         endTLS(connection)
         connection.pointee.input.clear(keepingCapacity: 0)
         connection.pointee.backlog.clear(keepingCapacity: 0)
-        if pointee.worker.pointee.connection == connection { pointee.worker.pointee.batch.clear(keepingCapacity: Worker.batchMax * 2) }
+        if pointee.worker.pointee.connection == connection {
+            pointee.worker.pointee.batch.clear(keepingCapacity: Worker.batchMax * 2)
+        }
         connection.pointee.flags = []
         connection.pointee.wait = .nothing
         loop.pointee.deadlines.remove(connection.pointee.index)
@@ -115,9 +121,18 @@ extension UnsafeMutablePointer<Reactor> {
     func closeIdle() {
         for index in 0..<UInt32(truncatingIfNeeded: pointee.table.capacity) {
             guard let connection = pointee.table[index], connection.pointee.descriptor >= 0 else { continue }
-            guard connection.pointee.isIdle, connection.pointee.input.isEmpty else { continue }
-            // A request that is already here is still answered; closing over it would reset its client.
-            if !SystemCalls.hasInput(connection.pointee.descriptor) { closeGently(connection) }
+            closeIfIdle(connection)
+        }
+    }
+
+    /// While the server drains. A request that is already here is still answered: closing over it would reset
+    /// its client.
+    func closeIfIdle(_ connection: ConnectionRef) {
+        let isIdle = connection.pointee.isIdle && connection.pointee.input.isEmpty
+        if isIdle, !SystemCalls.hasInput(connection.pointee.descriptor) {
+            closeGently(connection)
+        } else {
+            settle(connection)
         }
     }
 }

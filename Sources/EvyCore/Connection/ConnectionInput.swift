@@ -4,6 +4,7 @@
 
 internal import CSystem
 internal import Glibc
+internal import Synchronization
 
 /// What an exchange leaves for its connection to do.
 enum Step {
@@ -28,7 +29,8 @@ extension UnsafeMutablePointer<Reactor> {
         let worker = pointee.worker
         let saved = connection.pointee.input.count
         let room = UnsafeMutableRawBufferPointer(rebasing: worker.pointee.input[saved...])
-        let received = receive(connection, into: UnsafeMutableRawBufferPointer(rebasing: room.prefix(Worker.receiveMax)))
+        let received = receive(
+            connection, into: UnsafeMutableRawBufferPointer(rebasing: room.prefix(Worker.receiveMax)))
         guard received > 0 else { return receivedNothing(connection, -received) }
         if saved > 0 {
             worker.pointee.input.copyMemory(from: connection.pointee.input.readable)
@@ -88,7 +90,9 @@ extension UnsafeMutablePointer<Reactor> {
             }
             guard let exchange = connection.pointee.current else { break }
             if exchange.pointee.stage == .readingHead {
-                guard let isComplete = readHead(exchange, window, &position) else { return finishRefusal(exchange) }
+                guard let isComplete = readHead(exchange, window, &position) else {
+                    return finishRefusal(exchange)
+                }
                 if !isComplete { break }
             } else if exchange.takesInput, position < count {
                 guard feed(exchange, window, &position) else { return finishRefusal(exchange) }
@@ -132,6 +136,8 @@ extension UnsafeMutablePointer<Reactor> {
         case .drained:
             if connection.pointee.flags.contains(.closing), connection.pointee.current == nil {
                 closeGently(connection)
+            } else if pointee.isDraining.load(ordering: .relaxed) {
+                closeIfIdle(connection)
             } else {
                 settle(connection)
             }
@@ -144,7 +150,11 @@ extension UnsafeMutablePointer<Reactor> {
     private func peerClosed(_ connection: ConnectionRef) -> Bool {
         connection.pointee.flags.insert(.peerClosed)
         guard let exchange = connection.pointee.current else {
-            if connection.pointee.isDrained { close(connection) } else { connection.pointee.flags.insert(.closing) }
+            if connection.pointee.isDrained {
+                close(connection)
+            } else {
+                connection.pointee.flags.insert(.closing)
+            }
             setInterest(connection, connection.pointee.interest.subtracting([.readable, .peerClosed]))
             return true
         }
@@ -159,7 +169,8 @@ extension UnsafeMutablePointer<Reactor> {
         }
     }
 
-    /// The peer's FIN, seen while nothing is read. It may only have closed its sending side: answers still go out.
+    /// The peer's FIN, seen while nothing is read. It may only have closed its sending side: answers still go
+    /// out.
     func noticePeerClosed(_ connection: ConnectionRef) {
         connection.pointee.flags.insert(.peerClosed)
         setInterest(connection, connection.pointee.interest.subtracting([.readable, .peerClosed]))
@@ -168,7 +179,8 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// Lingering: what the client still sends is thrown away, so that our answer is not reset under its eyes.
     private func discard(_ connection: ConnectionRef) {
-        let room = UnsafeMutableRawBufferPointer(rebasing: pointee.worker.pointee.input.prefix(Worker.receiveMax))
+        let room = UnsafeMutableRawBufferPointer(
+            rebasing: pointee.worker.pointee.input.prefix(Worker.receiveMax))
         let received = SystemCalls.receive(connection.pointee.descriptor, into: room)
         if received == Int(-EAGAIN) { return }
         guard received > 0 else { return close(connection) }

@@ -14,7 +14,9 @@ extension UnsafeMutablePointer<Reactor> {
         exchange.pointee.lock.lock()
         let count = exchange.pointee.out.count
         if count > 0, exchange.pointee.sending.isEmpty {
-            if exchange.pointee.account.firstByteAt < 0 { exchange.pointee.account.firstByteAt = loop.pointee.now }
+            if exchange.pointee.account.firstByteAt < 0 {
+                exchange.pointee.account.firstByteAt = loop.pointee.now
+            }
             if worker.pointee.batch.count + count <= Worker.batchMax, count <= Worker.batchMax / 4 {
                 worker.pointee.batch.append(exchange.pointee.out.readable)
                 exchange.pointee.out.clear(keepingCapacity: 4096)
@@ -56,7 +58,8 @@ extension UnsafeMutablePointer<Reactor> {
             sent = SystemCalls.send(connection.pointee.descriptor, sending.pointee.sending.readable)
         } else if let sending {
             sent = SystemCalls.send(
-                connection.pointee.descriptor, worker.pointee.batch.readable, sending.pointee.sending.readable)
+                connection.pointee.descriptor, worker.pointee.batch.readable, sending.pointee.sending.readable
+            )
         } else {
             sent = 0
         }

@@ -8,7 +8,8 @@ internal import Glibc
 extension UnsafeMutablePointer<Reactor> {
     /// False: out of memory.
     func beginTLS(_ connection: ConnectionRef, _ context: TLSContext) -> Bool {
-        guard let session = TLSSession(context: context), let room = malloc(MemoryLayout<TLSState>.stride) else {
+        guard let session = TLSSession(context: context), let room = malloc(MemoryLayout<TLSState>.stride)
+        else {
             return false
         }
         let state = room.bindMemory(to: TLSState.self, capacity: 1)
@@ -33,7 +34,8 @@ extension UnsafeMutablePointer<Reactor> {
         // OpenSSL may still hold a record of earlier input: room for its plain bytes as well.
         let bound = min(rooms.input.count, max(room.count - TLSSession.heldPlainMax, 1))
         let received = SystemCalls.receive(
-            connection.pointee.descriptor, into: UnsafeMutableRawBufferPointer(rebasing: rooms.input[..<bound]))
+            connection.pointee.descriptor,
+            into: UnsafeMutableRawBufferPointer(rebasing: rooms.input[..<bound]))
         guard received >= 0 else { return received }
         defer { state.pointee.session.releaseWindows() }
         if received == 0 { state.pointee.session.endInput() }
@@ -80,7 +82,8 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// Sends the session's output; what the socket does not take is kept.
     private func sendCipher(
-        _ connection: ConnectionRef, _ state: UnsafeMutablePointer<TLSState>, _ room: UnsafeMutableRawBufferPointer
+        _ connection: ConnectionRef, _ state: UnsafeMutablePointer<TLSState>,
+        _ room: UnsafeMutableRawBufferPointer
     ) -> Flushed {
         let cipher = UnsafeRawBufferPointer(rebasing: room[..<state.pointee.session.outputCount])
         guard !cipher.isEmpty else { return .drained }
@@ -114,7 +117,9 @@ extension UnsafeMutablePointer<Reactor> {
             let isStuck = taken == 0 && state.pointee.session.outputCount == 0
             let flushed = sendCipher(connection, state, rooms.output)
             state.pointee.session.releaseWindows()
-            guard flushed != .dead, taken >= 0, !isStuck else { return sendFailed(connection, Int(ECONNRESET)) }
+            guard flushed != .dead, taken >= 0, !isStuck else {
+                return sendFailed(connection, Int(ECONNRESET))
+            }
             state.pointee.plainInFlight &+= UInt64(taken)
             if flushed == .blocked { return block(connection, progressed: false) }
             bookFlight(connection, state)
@@ -162,10 +167,13 @@ extension UnsafeMutablePointer<Reactor> {
         case .none: return 0
         case .backlog: plain = connection.pointee.backlog.readable
         case .batch: plain = pointee.worker.pointee.batch.readable
-        case .exchange: plain = connection.pointee.current?.pointee.sending.readable ?? connection.pointee.backlog.readable
+        case .exchange:
+            plain =
+                connection.pointee.current?.pointee.sending.readable ?? connection.pointee.backlog.readable
         }
         var count = 0
-        let progress = state.pointee.session.write(UnsafeRawBufferPointer(rebasing: plain.prefix(32 << 10)), count: &count)
+        let progress = state.pointee.session.write(
+            UnsafeRawBufferPointer(rebasing: plain.prefix(32 << 10)), count: &count)
         switch source {
         case .none: break
         case .backlog: connection.pointee.backlog.consume(count)
@@ -185,7 +193,9 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// close_notify, as far as the socket takes it at once.
     func sayGoodbye(_ connection: ConnectionRef) {
-        guard let state = connection.pointee.tls, let rooms = pointee.worker.pointee.cipherRooms() else { return }
+        guard let state = connection.pointee.tls, let rooms = pointee.worker.pointee.cipherRooms() else {
+            return
+        }
         state.pointee.session.setOutput(rooms.output)
         state.pointee.session.shutdown()
         _ = sendCipher(connection, state, rooms.output)

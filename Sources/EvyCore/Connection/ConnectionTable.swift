@@ -59,7 +59,9 @@ struct ConnectionTable: ~Copyable {
         }
         slabs = list.assumingMemoryBound(to: ConnectionRef.self)
         slabs?[slabCount] = first
-        guard let room = realloc(free, (capacity + Self.slabSize) * MemoryLayout<UInt32>.stride) else { return false }
+        guard let room = realloc(free, (capacity + Self.slabSize) * MemoryLayout<UInt32>.stride) else {
+            return false
+        }
         let indices = room.assumingMemoryBound(to: UInt32.self)
         for offset in 0..<Self.slabSize {
             // The lowest index on top: few connections stay together.

@@ -18,15 +18,20 @@ extension UnsafeMutablePointer<Reactor> {
         case .write: milliseconds = settings.writeTimeout
         case .linger: milliseconds = settings.lingerTimeout
         }
-        let deadline = milliseconds < 0 || milliseconds == DeadlineWheel.never
+        let deadline =
+            milliseconds < 0 || milliseconds == DeadlineWheel.never
             ? DeadlineWheel.never : nowMilliseconds &+ milliseconds
         loop.pointee.deadlines.set(connection.pointee.index, deadline: deadline)
     }
 
-    /// Puts the deadline and the interest right for what the connection now waits for. Called when its turn ends.
+    /// Puts the deadline and the interest right for what the connection now waits for. Called when its turn
+    /// ends.
     func settle(_ connection: ConnectionRef) {
-        guard connection.pointee.descriptor >= 0, !connection.pointee.flags.contains(.lingering) else { return }
-        if connection.pointee.interest.contains(.writable) { return }  // write stall: renewed by progress alone
+        guard connection.pointee.descriptor >= 0, !connection.pointee.flags.contains(.lingering) else {
+            return
+        }
+        // The deadline of a write stall is renewed by progress alone.
+        if connection.pointee.interest.contains(.writable) { return }
         let due: Connection.Wait
         if connection.pointee.flags.contains(.handshaking) {
             due = .handshake
@@ -102,7 +107,8 @@ extension UnsafeMutablePointer<Reactor> {
 
     private func expireBody(_ connection: ConnectionRef) -> Bool {
         let settings = pointee.settings
-        let (needed, overflow) = settings.bodyBytesPerSecondMin.multipliedReportingOverflow(by: settings.bodyTimeout)
+        let (needed, overflow) = settings.bodyBytesPerSecondMin.multipliedReportingOverflow(
+            by: settings.bodyTimeout)
         let enough = overflow ? Int64.max : max(needed / 1000, 1)
         guard let exchange = connection.pointee.current else { return true }
         if Int64(clamping: connection.pointee.windowBytes) >= enough {

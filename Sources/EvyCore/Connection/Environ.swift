@@ -120,7 +120,8 @@ extension UnsafeMutablePointer<Exchange> {
         case .queryString: return head.hasQuery ? copy(text(head.query)) : constant("")
         case .requestURI, .rawURI: return copy(text(head.target))
         case .serverProtocol:
-            return head.minorVersion == 0 || settings.fixesServerProtocol ? constant("HTTP/1.0") : constant("HTTP/1.1")
+            return head.minorVersion == 0 || settings.fixesServerProtocol
+                ? constant("HTTP/1.0") : constant("HTTP/1.1")
         case .serverName: return address(pointee.local)
         case .serverPort: return port(pointee.local)
         case .serverSoftware: return copy(settings.serverSoftware)
@@ -130,7 +131,9 @@ extension UnsafeMutablePointer<Exchange> {
         case .urlScheme: return pointee.isTLS ? constant("https") : constant("http")
         case .https: return pointee.isTLS ? constant("on") : nil
         case .contentType:
-            guard let index = fieldIndices.first(where: { pointee.fields[$0].known == .contentType }) else { return nil }
+            guard let index = fieldIndices.first(where: { pointee.fields[$0].known == .contentType }) else {
+                return nil
+            }
             return fieldText(index)
         case .contentLength: return contentLength()
         }
@@ -155,7 +158,9 @@ extension UnsafeMutablePointer<Exchange> {
         while index < raw.count {
             var byte = raw[index]
             index += 1
-            if byte == 0x25, index + 1 < raw.count, ASCII.isHexDigit(raw[index]), ASCII.isHexDigit(raw[index + 1]) {
+            if byte == 0x25, index + 1 < raw.count, ASCII.isHexDigit(raw[index]),
+                ASCII.isHexDigit(raw[index + 1])
+            {
                 byte = ASCII.hexValue(raw[index]) << 4 | ASCII.hexValue(raw[index + 1])
                 index += 2
             }
@@ -205,7 +210,9 @@ extension UnsafeMutablePointer<Exchange> {
     func madeSlot(_ index: Int) -> UnsafeMutablePointer<EnvironText>? {
         if pointee.environ.made == nil {
             let count = EnvironKey.allCases.count + pointee.head.fieldCount
-            guard let room = pointee.arena.allocate(count * MemoryLayout<EnvironText>.stride) else { return nil }
+            guard let room = pointee.arena.allocate(count * MemoryLayout<EnvironText>.stride) else {
+                return nil
+            }
             let slots = room.bindMemory(to: EnvironText.self, capacity: count)
             slots.initialize(repeating: EnvironText(start: nil, count: 0), count: count)
             pointee.environ.made = slots

@@ -24,12 +24,16 @@ extension UnsafeMutablePointer<Exchange> {
             node = current.pointee.next
         }
         let capacity = EnvironKey.allCases.count + pointee.head.fieldCount + configured + overridden
-        guard let room = pointee.arena.allocate(capacity * MemoryLayout<EnvironEntry>.stride) else { return nil }
+        guard let room = pointee.arena.allocate(capacity * MemoryLayout<EnvironEntry>.stride) else {
+            return nil
+        }
         let entries = UnsafeMutableBufferPointer(
             start: room.bindMemory(to: EnvironEntry.self, capacity: capacity), count: capacity)
         var count = 0
         func add(_ name: EnvironText, _ value: EnvironText?) {
-            guard count < capacity, !(0..<count).contains(where: { entries[$0].name.equals(name) }) else { return }
+            guard count < capacity, !(0..<count).contains(where: { entries[$0].name.equals(name) }) else {
+                return
+            }
             guard let effective = environValue(name) ?? value else { return }
             entries.initializeElement(at: count, to: EnvironEntry(name: name, value: effective))
             count += 1
@@ -102,7 +106,8 @@ extension UnsafeMutablePointer<Exchange> {
         switch slot.known {
         case .contentType, .contentLength: return false
         case .transferEncoding: return pointee.bodyMode != .buffer
-        default: return !slot.hasUnderscore || pointee.reactor.pointee.settings.laxness.contains(.underscoreAllow)
+        default:
+            return !slot.hasUnderscore || pointee.reactor.pointee.settings.laxness.contains(.underscoreAllow)
         }
     }
 

@@ -14,7 +14,8 @@ typealias BodyFunction =
 /// How a request ended; the raw values are EVY_END_* of evy.h.
 enum ExchangeEnd: Int32 {
     case complete = 0
-    case clientReset, clientClosed, writeTimeout, readTimeout, handlerError, aborted, shutdown, limit, protocolError, io
+    case clientReset, clientClosed, writeTimeout, readTimeout, handlerError, aborted, shutdown, limit,
+        protocolError, io
 
     /// The name that logs and hosts show.
     var name: StaticString {
@@ -36,7 +37,8 @@ enum ExchangeEnd: Int32 {
 
 /// One exchange. Its memory is its own: a handler on another thread never depends on the loop's buffers.
 ///
-/// Ownership: pooled by its reactor; lent to the host for callbacks, and kept for it while it holds references.
+/// Ownership: pooled by its reactor; lent to the host for callbacks, and kept for it while it holds
+/// references.
 /// Lifetime:  until finished and no host reference is left. Pointers handed to the host live as long.
 /// Thread:    three groups of members, see the marks. Always reached through a pointer, never copied.
 struct Exchange: ~Copyable {
@@ -91,6 +93,8 @@ struct Exchange: ~Copyable {
     /// The thread that runs it will look at the exchange itself when it is done: no post is needed.
     var isAttended = false
     var runner: UInt = 0
+    /// The scratch of that thread.
+    var worker: WorkerRef?
     /// Input behind this request, rescued from the scratch of a thread that lost the loop.
     var leftover = ByteBuffer()
     var user: UnsafeMutableRawPointer?
@@ -127,7 +131,10 @@ struct Exchange: ~Copyable {
     var onBodyUser: UnsafeMutableRawPointer?
     var onBodyDrop: DropFunction?
 
-    init(reactor: ReactorRef, node: UnsafeMutablePointer<InboxNode>, fields: UnsafeMutableBufferPointer<FieldSlot>) {
+    init(
+        reactor: ReactorRef, node: UnsafeMutablePointer<InboxNode>,
+        fields: UnsafeMutableBufferPointer<FieldSlot>
+    ) {
         self.reactor = reactor
         self.node = node
         self.fields = fields

@@ -128,7 +128,9 @@ extension UnsafeMutablePointer<Exchange> {
     ) -> HostResult {
         pointee.lock.lock()
         defer { pointee.lock.unlock() }
-        guard pointee.onBody == nil, !pointee.hasReadBody, pointee.stage == .serving else { return .wrongState }
+        guard pointee.onBody == nil, !pointee.hasReadBody, pointee.stage == .serving else {
+            return .wrongState
+        }
         pointee.bodyMode = .push
         pointee.onBody = function
         pointee.onBodyUser = user
@@ -163,7 +165,9 @@ extension UnsafeMutablePointer<Exchange> {
             }
             resumeReadingIfLow()
             pointee.lock.unlock()
-            function(user, OpaquePointer(self), piece.readable.baseAddress, piece.count, isLast ? end.result.rawValue : 0)
+            function(
+                user, OpaquePointer(self), piece.readable.baseAddress, piece.count,
+                isLast ? end.result.rawValue : 0)
             piece.clear(keepingCapacity: 256 << 10)
         }
         pointee.lock.unlock()

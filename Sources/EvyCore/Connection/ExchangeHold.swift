@@ -32,9 +32,9 @@ extension UnsafeMutablePointer<Exchange> {
     func letLoopGo() -> Bool {
         pointee.lock.lock()
         let holdsLoop = pointee.isAttended && pointee.runner == Thread.current
+        let runnerWorker = pointee.worker
         pointee.lock.unlock()
-        guard holdsLoop else { return true }
-        let worker = pointee.reactor.pointee.worker
+        guard holdsLoop, let worker = runnerWorker else { return true }
         let ticket = worker.pointee.ticket
         if pointee.reactor.pointee.delegate.handOver(worker, ticket: ticket) { return true }
         // Lost to the watcher in between is as good; a server with one thread keeps its loop.
@@ -43,7 +43,9 @@ extension UnsafeMutablePointer<Exchange> {
 
     /// Waits until `attempt` gives something, the client or the time has gone. nil: not so.
     func wait<R>(milliseconds: Int64, _ attempt: () -> R?) -> R? {
-        let deadline = milliseconds < 0 ? Int64.max : Clock.monotonicNanoseconds &+ min(milliseconds, 1 << 40) * 1_000_000
+        let deadline =
+            milliseconds < 0
+            ? Int64.max : Clock.monotonicNanoseconds &+ min(milliseconds, 1 << 40) * 1_000_000
         var mayWait = false
         while true {
             let ticket = pointee.changed.ticket

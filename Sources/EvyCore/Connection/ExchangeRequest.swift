@@ -44,7 +44,9 @@ extension UnsafeMutablePointer<Reactor> {
             exchange.pointee.bodyEnd = .complete
             return true
         }
-        if case .length(let length) = framing, settings.limits.bodyBytesMax > 0, length > settings.limits.bodyBytesMax {
+        if case .length(let length) = framing, settings.limits.bodyBytesMax > 0,
+            length > settings.limits.bodyBytesMax
+        {
             beginRefusal(exchange, .contentTooLarge)
             return nil
         }
@@ -89,7 +91,8 @@ extension UnsafeMutablePointer<Reactor> {
                 switch try exchange.pointee.bodyReader.read(window.bytes, from: position) {
                 case .data(let start, let count, let next):
                     if isWanted {
-                        exchange.pointee.body.append(UnsafeRawBufferPointer(rebasing: window[start..<(start + count)]))
+                        exchange.pointee.body.append(
+                            UnsafeRawBufferPointer(rebasing: window[start..<(start + count)]))
                         exchange.pointee.bodyReceived &+= UInt64(count)
                     }
                     position = next
@@ -150,7 +153,8 @@ extension UnsafeMutablePointer<Reactor> {
         }
         exchange.pointee.closesConnection = true
         exchange.pointee.bodyEnd = error.kind == .limit ? .limit : .protocolError
-        exchange.pointee.end = error.kind == .timeout ? .readTimeout : error.kind == .limit ? .limit : .protocolError
+        exchange.pointee.end =
+            error.kind == .timeout ? .readTimeout : error.kind == .limit ? .limit : .protocolError
         exchange.pointee.stage = .serving
         connection.pointee.flags.insert(.inputLost)
         logDebug { "\(connection.pointee.peer.text) refused: \(error.status) \(error.reason)" }

@@ -58,14 +58,16 @@ extension UnsafeMutablePointer<Exchange> {
     func write(_ data: UnsafeRawBufferPointer) -> HostResult {
         pointee.lock.lock()
         defer { pointee.lock.unlock() }
-        guard pointee.response == .begun, !pointee.isAborted else { return pointee.isGone ? goneResult : .wrongState }
+        guard pointee.response == .begun, !pointee.isAborted else {
+            return pointee.isGone ? goneResult : .wrongState
+        }
         if pointee.connection == nil, pointee.stage != .serving { return goneResult }
         if pointee.isGone, pointee.descriptor < 0 { return goneResult }
         var bytes = data
         if pointee.promisedLeft >= 0 {
             if Int64(bytes.count) > pointee.promisedLeft {
                 bytes = UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(clamping: pointee.promisedLeft)))
-                noteOverlong()
+                pointee.isOverlong = true
             }
             pointee.promisedLeft -= Int64(bytes.count)
         }
@@ -79,13 +81,14 @@ extension UnsafeMutablePointer<Exchange> {
     func finish() -> HostResult {
         pointee.lock.lock()
         defer { pointee.lock.unlock() }
-        guard pointee.response == .begun, !pointee.isAborted else { return pointee.isGone ? goneResult : .wrongState }
+        guard pointee.response == .begun, !pointee.isAborted else {
+            return pointee.isGone ? goneResult : .wrongState
+        }
         if pointee.promisedLeft > 0 {
             // Fewer bytes than promised: only a cut tells the client.
             pointee.response = .ended
             pointee.end = .handlerError
             pointee.isAborted = true
-            reactorLog("answer to request \(pointee.id) is \(pointee.promisedLeft) bytes short of its Content-Length")
             postIfUnattended()
             return .ok
         }
@@ -110,7 +113,9 @@ extension UnsafeMutablePointer<Exchange> {
 
     /// Called by the loop, lock held, when host code has returned: somebody has to answer.
     func answerWhereNobodyWill() {
-        guard pointee.hostReferences == 0, pointee.response != .ended, pointee.stage == .serving else { return }
+        guard pointee.hostReferences == 0, pointee.response != .ended, pointee.stage == .serving else {
+            return
+        }
         if pointee.end == .complete { pointee.end = .handlerError }
         guard pointee.response == .none, pointee.descriptor >= 0 else {
             pointee.response = .ended
@@ -137,19 +142,24 @@ extension UnsafeMutablePointer<Exchange> {
     // MARK: Parts; lock held
 
     private func writeStart(_ start: ResponseStart, bodyLength: UInt64?) -> HostResult {
-        guard pointee.response == .none, !pointee.isAborted else { return pointee.isGone ? goneResult : .wrongState }
+        guard pointee.response == .none, !pointee.isAborted else {
+            return pointee.isGone ? goneResult : .wrongState
+        }
         guard pointee.descriptor >= 0 else { return goneResult }
         guard start.status >= 200, start.status <= 599 else { return .badArgument }
         let settings = pointee.reactor
         let facts = ResponseRequestFacts(
-            minorVersion: pointee.head.minorVersion, isHead: pointee.head.method == .head, keepAlive: mayKeepAlive,
-            echoesKeepAlive: pointee.head.echoesKeepAlive, maxMinorVersion: settings.pointee.settings.maxMinorVersion)
+            minorVersion: pointee.head.minorVersion, isHead: pointee.head.method == .head,
+            keepAlive: mayKeepAlive,
+            echoesKeepAlive: pointee.head.echoesKeepAlive,
+            maxMinorVersion: settings.pointee.settings.maxMinorVersion)
         let before = pointee.out.count
         if !pointee.isAttended { refreshDate() }
         do throws(ResponseError) {
             pointee.plan = try withUnsafeBytes(of: pointee.date.bytes) { date throws(ResponseError) in
                 try HTTP1ResponseWriter.writeHead(
-                    status: Int(start.status), reason: start.reason, fields: start.fields, bodyLength: bodyLength,
+                    status: Int(start.status), reason: start.reason, fields: start.fields,
+                    bodyLength: bodyLength,
                     facts: facts, date: UnsafeRawBufferPointer(rebasing: date.prefix(DateText.count)),
                     server: settings.pointee.settings.serverHeader, into: &pointee.out)
             }
@@ -173,7 +183,9 @@ extension UnsafeMutablePointer<Exchange> {
         switch pointee.bodyEnd {
         case .complete: return true
         case .open:
-            guard !pointee.wantsContinue, case .length(let length) = pointee.head.framing else { return false }
+            guard !pointee.wantsContinue, case .length(let length) = pointee.head.framing else {
+                return false
+            }
             return length &- pointee.bodyReceived <= settings.pointee.settings.lingerBytes
         case .gone, .timeout, .limit, .protocolError: return false
         }
@@ -205,14 +217,6 @@ extension UnsafeMutablePointer<Exchange> {
         postIfUnattended()
         return pointee.out.failed ? .outOfMemory : .ok
     }
-
-    private func noteOverlong() {
-        guard !pointee.isOverlong else { return }
-        pointee.isOverlong = true
-        reactorLog("answer to request \(pointee.id) is longer than its Content-Length; the rest is dropped")
-    }
-
-    private func reactorLog(_ text: String) { pointee.reactor.pointee.delegate.log(.warn, text) }
 
     private func refreshDate() {
         var scratch = ByteBuffer()

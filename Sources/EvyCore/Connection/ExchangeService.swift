@@ -16,6 +16,7 @@ extension UnsafeMutablePointer<Reactor> {
         exchange.pointee.job = job
         exchange.pointee.isAttended = !mustQueue
         exchange.pointee.runner = mustQueue ? 0 : Thread.current
+        exchange.pointee.worker = pointee.worker
         exchange.pointee.lock.unlock()
         if mustQueue {
             pointee.delegate.enqueue(exchange)
@@ -25,7 +26,9 @@ extension UnsafeMutablePointer<Reactor> {
         worker.pointee.exchange = exchange
         let ticket = loop.pointee.lease.enter()
         worker.pointee.ticket = ticket
-        if pointee.isUnwatched.load(ordering: .relaxed), pointee.settings.mayMove { pointee.delegate.wakeWatcher() }
+        if pointee.isUnwatched.load(ordering: .relaxed), pointee.settings.mayMove {
+            pointee.delegate.wakeWatcher()
+        }
         exchange.perform(job)
         guard loop.pointee.lease.leave(ticket) else {
             exchange.endRun(rest: worker.pointee.rest)
@@ -187,12 +190,25 @@ extension UnsafeMutablePointer<Reactor> {
         if exchange.withLock({ exchange.pointee.isRunning }) { return .wait }
         let connection = exchange.pointee.connection
         let closes = exchange.pointee.closesConnection
+        warnOfBrokenPromise(exchange)
         connection?.pointee.current = nil
         report(exchange)
         guard let connection else { return .gone }
         guard closes || connection.pointee.flags.contains(.peerClosed) else { return .next }
         closeGently(connection)
         return .gone
+    }
+
+    /// Outside the lock, because the log may be the host's.
+    private func warnOfBrokenPromise(_ exchange: ExchangeRef) {
+        guard exchange.pointee.promisedLeft >= 0 else { return }
+        let name = "answer to request \(exchange.pointee.id)"
+        if exchange.pointee.isOverlong {
+            pointee.delegate.log(.warn, "\(name) is longer than its Content-Length; the rest was dropped")
+        } else if exchange.pointee.end == .handlerError, exchange.pointee.promisedLeft > 0 {
+            pointee.delegate.log(
+                .warn, "\(name) is \(exchange.pointee.promisedLeft) bytes short of its Content-Length")
+        }
     }
 
     /// The access log, then the reactor is done with it.

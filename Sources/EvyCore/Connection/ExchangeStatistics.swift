@@ -33,12 +33,15 @@ extension UnsafeMutablePointer<Exchange> {
             let first = pointee.account.firstByteAt
             return first < 0 || pointee.account.wireSent == 0 ? -1 : max(0, first - pointee.startedAt) / 1000
         case .requests: return Int64(pointee.requestNumber)
-        case .keptAlive: return isOver && !pointee.closesConnection && !pointee.isGone && pointee.plan.keepAlive ? 1 : 0
+        case .keptAlive:
+            return isOver && !pointee.closesConnection && !pointee.isGone && pointee.plan.keepAlive ? 1 : 0
         case .tls: return pointee.isTLS ? 1 : 0
         }
     }
 
-    private var isOver: Bool { pointee.stage == .hooking || pointee.stage == .finished || pointee.account.endedAt >= 0 }
+    private var isOver: Bool {
+        pointee.stage == .hooking || pointee.stage == .finished || pointee.account.endedAt >= 0
+    }
 
     /// Live connections are asked now; of dead ones the answer was kept.
     private var acknowledged: Int64 {

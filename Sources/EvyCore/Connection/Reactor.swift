@@ -21,6 +21,7 @@ struct Reactor: ~Copyable {
     let loop: UnsafeMutablePointer<EventLoop>
     let settings: Settings
     let listeners: [Listener]
+    /// SAFETY: the server, which owns the reactor; a counted reference would cost two atomics a call.
     unowned(unsafe) let delegate: any ReactorDelegate
     var table = ConnectionTable()
     /// The thread that holds the loop.
@@ -112,7 +113,9 @@ extension UnsafeMutablePointer<Reactor> {
         while let current = node {
             let exchange = current.pointee.owner.assumingMemoryBound(to: Exchange.self)
             node = Inbox.release(current)
-            if exchange.withLock({ exchange.pointee.hostReferences == 0 && exchange.pointee.stage == .finished }) {
+            if exchange.withLock({
+                exchange.pointee.hostReferences == 0 && exchange.pointee.stage == .finished
+            }) {
                 exchange.free()
             }
         }
@@ -159,7 +162,8 @@ extension UnsafeMutablePointer<Exchange> {
             pointee.onBodyDrop = nil
             drop(pointee.onBodyUser)
         }
-        return pointee.keepsServer ? Unmanaged.passUnretained(pointee.reactor.pointee.delegate as AnyObject) : nil
+        return pointee.keepsServer
+            ? Unmanaged.passUnretained(pointee.reactor.pointee.delegate as AnyObject) : nil
     }
 
     /// Frees an exchange whose reactor has closed.

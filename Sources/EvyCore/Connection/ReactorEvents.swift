@@ -33,7 +33,8 @@ struct ReactorClient: LoopClient {
             reactor.close(connection)
         } else {
             // A reset, or both directions are shut.
-            reactor.fail(connection, connection.pointee.flags.contains(.peerClosed) ? .clientClosed : .clientReset)
+            reactor.fail(
+                connection, connection.pointee.flags.contains(.peerClosed) ? .clientClosed : .clientReset)
         }
         return true
     }

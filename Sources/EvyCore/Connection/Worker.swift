@@ -6,7 +6,8 @@ internal import Glibc
 
 typealias WorkerRef = UnsafeMutablePointer<Worker>
 
-/// Everything a handler may be running on while its thread loses the loop lies here or in the exchange, so the
+/// Everything a handler may be running on while its thread loses the loop lies here or in the exchange, so
+/// the
 /// next holder never shares a buffer with it.
 ///
 /// Ownership: one for each thread that may hold the loop; made and freed by the server.
@@ -42,7 +43,9 @@ struct Worker: ~Copyable {
     }
 
     /// Room for cipher bytes in and out; made when the first TLS connection needs it.
-    mutating func cipherRooms() -> (input: UnsafeMutableRawBufferPointer, output: UnsafeMutableRawBufferPointer)? {
+    mutating func cipherRooms() -> (
+        input: UnsafeMutableRawBufferPointer, output: UnsafeMutableRawBufferPointer
+    )? {
         if cipher.baseAddress == nil {
             let size = Self.receiveMax + Self.cipherOutMax
             guard let room = malloc(size) else { return nil }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// EventLoop - waits, then hands events, passed deadlines and posts to its client. All of it is on this screen.
+// EventLoop - waits, then hands events, passed deadlines and posts to its client. All of it is on this
+// screen.
 // Room: Loop. Spec: epoll(7), level-triggered.
 
-/// What sits on the loop. Each call answers whether the thread still holds the loop: host code that ran in it may
+/// What sits on the loop. Each call answers whether the thread still holds the loop: host code that ran in it
+/// may
 /// have blocked so long that another thread goes on; then nothing of the loop may be touched any more.
 protocol LoopClient {
     func turnBegan()
@@ -32,7 +34,8 @@ struct EventLoop: ~Copyable {
 
     /// False: the calling thread has lost the loop.
     static func turn(_ loop: UnsafeMutablePointer<EventLoop>, _ client: some LoopClient) -> Bool {
-        let timeout = loop.pointee.inbox.isEmpty ? loop.pointee.deadlines.timeout(now: loop.pointee.nowMilliseconds) : 0
+        let timeout =
+            loop.pointee.inbox.isEmpty ? loop.pointee.deadlines.timeout(now: loop.pointee.nowMilliseconds) : 0
         let count = loop.pointee.poll.wait(milliseconds: timeout)
         loop.pointee.now = Clock.monotonicNanoseconds
         client.turnBegan()

@@ -54,7 +54,8 @@ struct Inbox: ~Copyable {
 
     /// All nodes in order of arrival, linked; walk them with `next(after:)`.
     func takeAll() -> UnsafeMutablePointer<InboxNode>? {
-        var rest = UnsafeMutablePointer<InboxNode>(bitPattern: head.exchange(0, ordering: .sequentiallyConsistent))
+        var rest = UnsafeMutablePointer<InboxNode>(
+            bitPattern: head.exchange(0, ordering: .sequentiallyConsistent))
         var ordered: UnsafeMutablePointer<InboxNode>?
         while let node = rest {
             rest = node.pointee.next

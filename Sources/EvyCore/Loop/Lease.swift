@@ -20,7 +20,8 @@ struct Lease: ~Copyable {
     /// The holder is back. False: the loop has been taken away; nothing of it may be touched any more.
     @inline(__always)
     func leave(_ ticket: UInt64) -> Bool {
-        word.compareExchange(expected: ticket, desired: ticket &+ 1, ordering: .acquiringAndReleasing).exchanged
+        word.compareExchange(expected: ticket, desired: ticket &+ 1, ordering: .acquiringAndReleasing)
+            .exchanged
     }
 
     /// What a monitor compares from look to look.

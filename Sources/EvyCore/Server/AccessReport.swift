@@ -9,7 +9,8 @@ final class AccessReport {
     private let sink: LogSink?
     private let callback: HostCallback<AccessFunction>?
     private var line = ByteBuffer()
-    private let clientText = UnsafeMutableRawBufferPointer.allocate(byteCount: evy_address.textMax, alignment: 1)
+    private let clientText = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: evy_address.textMax, alignment: 1)
 
     /// nil: nobody wants access lines.
     init?(_ configuration: Configuration) throws(OptionError) {

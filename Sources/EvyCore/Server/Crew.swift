@@ -6,7 +6,8 @@ internal import Glibc
 internal import Synchronization
 
 /// A handler runs where the loop runs. When it stays longer than the watcher likes, the loop is given to a
-/// spare, and the handler goes on beside it. At most `limit` callbacks run at the same time off the loop; what
+/// spare, and the handler goes on beside it. At most `limit` callbacks run at the same time off the loop;
+/// what
 /// comes beyond that waits in `queue`, while the loop goes on with everything that needs no host code.
 ///
 /// Ownership: owns the workers and the threads it started. Thread: any; state under `gate`.
@@ -72,7 +73,10 @@ final class Crew: @unchecked Sendable {
             self.server = nil
             return false
         }
-        if limit > 1 { watcher = Thread.start(name: "evy-watch") { self.watch() } }
+        if limit > 1 {
+            // The reactor it looks at lives as long as the server.
+            watcher = Thread.start(name: "evy-watch") { withExtendedLifetime(server) { self.watch() } }
+        }
         return true
     }
 
@@ -164,7 +168,9 @@ final class Crew: @unchecked Sendable {
 
     /// Lock held. Threads that were made for a rush go again; the first stays for the loop.
     private func mayRetire() -> Bool {
-        guard !isLeaderless, queueHead == queue.count, !isOver, let self_ = threads.firstIndex(where: \.isCurrent) else {
+        guard !isLeaderless, queueHead == queue.count, !isOver,
+            let self_ = threads.firstIndex(where: \.isCurrent)
+        else {
             return false
         }
         retired.append(threads.remove(at: self_))

@@ -2,6 +2,7 @@
 // HostCallback - a function of the host with its user pointer, dropped once when nobody needs it any more.
 // Room: Server.
 
+/// Thread:    any; immutable. The host answers for its function.
 /// Ownership: shared by the configuration and the servers made from it; the last one gone calls `drop`.
 final class HostCallback<Function>: @unchecked Sendable {
     let function: Function

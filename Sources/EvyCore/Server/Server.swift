@@ -122,7 +122,9 @@ final class Server: ReactorDelegate, @unchecked Sendable {
         guard isFresh else { throw ServerError(kind: .state, text: "the server was started before") }
         for listener in listeners {
             let scheme = listener.tls == nil ? "http" : "https"
-            let shown = listener.text.hasPrefix("unix:") ? "http:" + listener.text.dropFirst(5) : "\(scheme)://\(shownAddress(listener, scheme))/"
+            let shown =
+                listener.text.hasPrefix("unix:")
+                ? "http:" + listener.text.dropFirst(5) : "\(scheme)://\(shownAddress(listener, scheme))/"
             eventLog.write(.info, "(\(process)) wsgi starting up on \(shown)")
         }
         guard crew.start(reactor, keeping: self, onCaller: onCaller) else {
@@ -134,7 +136,9 @@ final class Server: ReactorDelegate, @unchecked Sendable {
     /// The port is left out where the scheme implies it.
     private func shownAddress(_ listener: Listener, _ scheme: String) -> String {
         let standard: UInt16 = scheme == "http" ? 80 : 443
-        guard listener.local.port == standard, let colon = listener.text.lastIndex(of: ":") else { return listener.text }
+        guard listener.local.port == standard, let colon = listener.text.lastIndex(of: ":") else {
+            return listener.text
+        }
         return String(listener.text[..<colon])
     }
 

@@ -23,7 +23,8 @@ struct ListenAddress {
     init?(_ text: String) {
         self.text = text
         if text.hasPrefix("unix:") {
-            let parts = text.dropFirst(5).split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+            let parts = text.dropFirst(5).split(
+                separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
             var mode: UInt32?
             if parts.count == 2 {
                 guard parts[1].hasPrefix("mode="), let value = UInt32(parts[1].dropFirst(5), radix: 8),
@@ -52,7 +53,8 @@ struct ListenAddress {
 
 enum Sockets {
     /// A bound, listening, non-blocking socket.
-    static func listen(_ address: ListenAddress, backlog: Int32, reusePort: Bool) throws(SocketError) -> Int32 {
+    static func listen(_ address: ListenAddress, backlog: Int32, reusePort: Bool) throws(SocketError) -> Int32
+    {
         switch address.form {
         case .internet(let host, let port):
             return try listenInternet(address, host: host, port: port, backlog: backlog, reusePort: reusePort)
@@ -70,7 +72,8 @@ enum Sockets {
         var list: UnsafeMutablePointer<addrinfo>?
         let resolved = getaddrinfo(host, String(port), &hints, &list)
         guard resolved == 0, let first = list else {
-            let why = resolved == EAI_SYSTEM ? SystemCalls.text(of: errno) : String(cString: gai_strerror(resolved))
+            let why =
+                resolved == EAI_SYSTEM ? SystemCalls.text(of: errno) : String(cString: gai_strerror(resolved))
             throw SocketError(errno: EADDRNOTAVAIL, text: "cannot resolve \(address.text): \(why)")
         }
         defer { freeaddrinfo(first) }
@@ -177,7 +180,9 @@ enum Sockets {
         return fd
     }
 
-    private static func set(_ fd: Int32, _ level: Int32, _ option: Int32, _ address: ListenAddress) throws(SocketError) {
+    private static func set(_ fd: Int32, _ level: Int32, _ option: Int32, _ address: ListenAddress)
+        throws(SocketError)
+    {
         var one: Int32 = 1
         try check(setsockopt(fd, level, option, &one, socklen_t(MemoryLayout<Int32>.size)), "set up", address)
     }

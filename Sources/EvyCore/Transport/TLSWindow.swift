@@ -66,6 +66,7 @@ struct TLSWindow {
 /// The process-wide BIO method over a `TLSWindow`. Immutable once made; OpenSSL only reads it.
 /// It is never freed: an SSL may outlive every context, and it points here.
 enum TLSWindowBIO {
+    /// SAFETY: made once, then only read.
     nonisolated(unsafe) static let method: OpaquePointer? = makeMethod()
 
     /// A BIO on `window`, which must outlive it. nil: out of memory.

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// Configuration - turns options, listeners and closures into an evy_config, and that into a server.
+// Room: Evy (the Swift face).
+internal import CEvy
+internal import Glibc
+
+/// Ownership: owns an evy_config until deinit; servers made from it do not need it.
+struct Configuration: ~Copyable {
+    private let handle: OpaquePointer
+
+    init() throws(EvyError) {
+        guard let handle = evy_config_new() else { throw EvyError(.outOfMemory, "no memory for a server") }
+        self.handle = handle
+    }
+
+    deinit { evy_config_free(handle) }
+
+    private func check(_ status: evy_status) throws(EvyError) { try checked(status, evy_config_error(handle)) }
+
+    func apply(_ options: Options) throws(EvyError) {
+        for (name, value) in options.texts { try check(evy_config_set(handle, name, value)) }
+        for (name, value) in options.environ { try check(evy_config_env(handle, name, value)) }
+        if let onLog = options.onLog {
+            try check(evy_config_on_log(handle, forwardLog, Box<LogLine>.hand(onLog), dropBox))
+        }
+        if let onAccess = options.onAccess {
+            try check(evy_config_on_access(handle, forwardAccess, Box<AccessLine>.hand(onAccess), dropBox))
+        }
+    }
+
+    func listen(_ listener: Listener) throws(EvyError) {
+        guard let options = listener.tls else { return try listen(listener, nil) }
+        let policy = try TLSPolicy(options)
+        try listen(listener, policy.handle)
+    }
+
+    private func listen(_ listener: Listener, _ tls: OpaquePointer?) throws(EvyError) {
+        switch listener.source {
+        case .address(let address): try check(evy_config_listen(handle, address, tls))
+        case .descriptor(let descriptor): try check(evy_config_listen_fd(handle, descriptor, tls))
+        }
+    }
+
+    func answer(with service: Service) throws(EvyError) {
+        try check(evy_config_on_request(handle, forwardRequest, Box<Service>.hand(service), dropBox))
+    }
+
+    func makeServer() throws(EvyError) -> OpaquePointer {
+        var server: OpaquePointer?
+        try check(evy_server_new(handle, &server))
+        guard let server else { throw EvyError(.internalError, "no server was made") }
+        return server
+    }
+}
+
+/// The handler, and where its errors are told.
+struct Service: Sendable {
+    private let handler: Server.Handler
+    private let onLog: LogLine?
+
+    init(_ handler: @escaping Server.Handler, _ onLog: LogLine?) {
+        self.handler = handler
+        self.onLog = onLog
+    }
+
+    func answer(_ request: borrowing Request) {
+        do {
+            try handler(request)
+        } catch let error as EvyError where error.code == .gone {
+            // The client left; its outcome and the access line say so.
+        } catch {
+            tell("handler of \(request.method) \(request.target) failed: \(error)")
+        }
+    }
+
+    private func tell(_ text: String) {
+        if let onLog {
+            onLog(.error, text)
+            return
+        }
+        // One write: lines of several threads do not mix.
+        var line = text + "\n"
+        line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+}
+
+typealias LogLine = @Sendable (Options.LogLevel, String) -> Void
+typealias AccessLine = @Sendable (borrowing Request, String) -> Void
+
+private func text(_ start: UnsafePointer<CChar>?, _ count: Int) -> String {
+    String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
+}
+
+private let forwardRequest: evy_handler_fn = { user, handle in
+    Box<Service>.lent(user)?.value.answer(Request(handle))
+}
+
+private let forwardLog: evy_log_fn = { user, level, start, count in
+    Box<LogLine>.lent(user)?.value(Options.LogLevel(rawValue: level) ?? .debug, text(start, count))
+}
+
+private let forwardAccess: evy_access_fn = { user, handle, start, count in
+    Box<AccessLine>.lent(user)?.value(Request(handle), text(start, count))
+}

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""evy - an embeddable HTTP server: sockets to listen on, TLS for them, and a WSGI server in evy.web.wsgi.
+
+    from evy.web import wsgi
+    import evy
+
+    wsgi.server(evy.listen(('', 8090)), application)
+"""
+
+from evy import wsgi
+from evy._errors import BodyError, ClientGone, ConfigError, Error, ListenError, StateError, TLSError
+from evy._lib import version
+from evy._sockets import TLS, SecureListener, listen, wrap_ssl
+from evy._version import __version__
+
+__all__ = [
+    "TLS",
+    "BodyError",
+    "ClientGone",
+    "ConfigError",
+    "Error",
+    "ListenError",
+    "SecureListener",
+    "StateError",
+    "TLSError",
+    "__version__",
+    "listen",
+    "version",
+    "wrap_ssl",
+    "wsgi",
+]

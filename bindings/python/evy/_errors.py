@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""_errors - turns statuses of the library into exceptions that Python programs already know how to catch."""
+
+from __future__ import annotations
+
+import ssl
+
+from evy import _lib
+
+
+class Error(Exception):
+    """Anything that evy itself refuses or fails at. `name` is the status of evy.h, such as "EVY_E_TLS"."""
+
+    name = "EVY_E_INTERNAL"
+
+
+class ConfigError(Error, ValueError):
+    """An option, an address or a socket that cannot be used."""
+
+
+class StateError(Error, RuntimeError):
+    """Not allowed now: started twice, or waited for by one of its own handlers."""
+
+
+class TLSError(Error, ssl.SSLError):
+    """A certificate, a key or a TLS policy that cannot be used; the text names it."""
+
+    def __str__(self) -> str:
+        return str(self.args[-1])
+
+
+class ListenError(Error, OSError):
+    """An address in use, denied, or not resolvable."""
+
+
+class ClientGone(Error, ConnectionError):
+    """The client has left, or has stopped reading: nothing more can be sent to it."""
+
+
+class BodyError(Error, OSError):
+    """The request body ended early. `status` is the answer that fits; None: the client has gone."""
+
+    status: int | None = None
+
+
+_BODY_STATUS = {_lib.E_TIMEOUT: 408, _lib.E_LIMIT: 413, _lib.E_PROTOCOL: 400}
+_CLASSES = {
+    _lib.E_ARG: ConfigError,
+    _lib.E_OPTION: ConfigError,
+    _lib.E_VALUE: ConfigError,
+    _lib.E_FIELD: ConfigError,
+    _lib.E_STATE: StateError,
+    _lib.E_TLS: TLSError,
+    _lib.E_BIND: ListenError,
+}
+
+
+def make(status: int, reason: str = "") -> Exception:
+    """The exception for a status < 0; reason is the detailed text of the object that failed."""
+    reason = reason or _lib.text(_lib.lib.evy_strerror(status))
+    if status == _lib.E_NOMEM:
+        return MemoryError(reason)
+    error = _CLASSES.get(status, Error)(reason)
+    error.name = _lib.text(_lib.lib.evy_strname(status))
+    return error
+
+
+def body_error(status: int) -> BodyError:
+    """What reading the request body raises for a status < 0."""
+    error = BodyError(f"request body: {_lib.text(_lib.lib.evy_strerror(status))}")
+    error.name = _lib.text(_lib.lib.evy_strname(status))
+    error.status = _BODY_STATUS.get(status)
+    return error
