@@ -22,12 +22,18 @@ let sharedLibraryFlags = [
     "-Xlinker", "-z", "-Xlinker", "nodelete",
 ]
 
+// Examples/swift/NAME becomes evy-NAME-swift.
+let examples = ["hello", "bandwidth", "streaming", "tls"].map { name in
+    Target.executableTarget(
+        name: "evy-\(name)-swift", dependencies: ["Evy"], path: "Examples/swift/\(name)",
+        swiftSettings: strict)
+}
+
 let package = Package(
     name: "evy",
     products: [
         .library(name: "Evy", targets: ["Evy"]),
         .library(name: "evy", type: .dynamic, targets: ["EvyShared"]),
-        .executable(name: "evy-hello-swift", targets: ["evy-hello-swift"]),
     ],
     targets: [
         .systemLibrary(name: "CEvy", path: "Include"),
@@ -38,12 +44,9 @@ let package = Package(
             name: "EvyShared", dependencies: ["EvyCore"], exclude: ["evy.map"], swiftSettings: strict,
             linkerSettings: [.unsafeFlags(sharedLibraryFlags, .when(platforms: [.linux]))]),
         .target(name: "Evy", dependencies: ["CEvy", "EvyCore"], swiftSettings: strict),
-        .executableTarget(
-            name: "evy-hello-swift", dependencies: ["Evy"], path: "Examples/swift/hello",
-            swiftSettings: strict),
         .testTarget(
             name: "EvyCoreTests", dependencies: ["EvyCore", "CEvy", "CSystem", "COpenSSL"],
             swiftSettings: strict),
         .testTarget(name: "EvyTests", dependencies: ["Evy"], swiftSettings: strict),
-    ]
+    ] + examples
 )

@@ -1,28 +1,184 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: MIT
-# Every program in Examples/c builds without a warning against LIBRARY; hello answers as it says.
-set -eu
+# Builds Examples/c against LIBRARY without a warning, and Examples/swift, runs each of them and checks what
+# it answers: examples.sh LIBRARY. The twins of a name get the same checks.
+set -euo pipefail
 library=$(realpath "$1")
 cd "$(dirname "$0")/.."
+swift_build=${SWIFT_BUILD:-swift build -c release}
 folder=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$folder"' EXIT
-ln -s "$library" "$folder/libevy.so"
-ln -s "$library" "$folder/libevy.so.0"
-for example in Examples/c/*.c; do
-    "${CC:-cc}" -std=c11 -Wall -Wextra -Werror -IInclude "$example" -L"$folder" -levy \
-        -Wl,-rpath,"$folder" -o "$folder/$(basename "$example" .c)"
-done
-[ "$(wc -l < Examples/c/hello.c)" -le 40 ] || { echo "Examples/c/hello.c:41: more than 40 lines"; exit 1; }
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
 
-"$folder/hello" 0 > "$folder/url" 2> "$folder/log" &
-server=$!
-for _ in 1 2 3 4 5 6 7 8 9 10; do
-    [ -s "$folder/url" ] && break
-    sleep 0.2
+fail() {
+    echo "Examples/$source:1: $*"
+    [ ! -s "$folder/log" ] || sed 's/^/    /' "$folder/log"
+    exit 1
+}
+same() { [ "$2" = "$3" ] || fail "$1: \"$2\" instead of \"$3\""; }
+like() { [[ "$2" =~ $3 ]] || fail "$1: \"$2\" is not like $3"; }
+# Waits for a condition for at most ten seconds: wait_for WHAT COMMAND...
+wait_for() {
+    local what=$1 _
+    shift
+    for _ in {1..100}; do
+        "$@" && return
+        sleep 0.1
+    done
+    fail "waited in vain for $what"
+}
+has_lines() { [ "$(wc -l < "$folder/out")" -ge "$1" ]; }
+logs() { grep -q "$1" "$folder/log"; }
+is_over() { ! kill -0 "$server" 2>/dev/null; }
+
+# start LINES ARGUMENT...: the program with its first LINES of output in ${said[@]}
+start() {
+    local lines=$1
+    shift
+    "$folder/$kind/$name" "$@" > "$folder/out" 2> "$folder/log" &
+    server=$!
+    wait_for "$lines lines" has_lines "$lines"
+    mapfile -t said < "$folder/out"
+    url=${said[0]}
+}
+stop() {
+    is_over && fail "ended by itself"
+    kill "$server"
+    wait "$server" 2>/dev/null || true
+    server=
+}
+
+build() {
+    local example
+    mkdir "$folder/c" "$folder/swift"
+    ln -s "$library" "$folder/libevy.so"
+    ln -s "$library" "$folder/libevy.so.0"
+    for example in Examples/c/*.c; do
+        "${CC:-cc}" -std=c11 -Wall -Wextra -Werror -IInclude "$example" -L"$folder" -levy \
+            -Wl,-rpath,"$folder" -o "$folder/c/$(basename "$example" .c)"
+    done
+    for example in Examples/swift/*; do
+        name=$(basename "$example")
+        $swift_build --product "evy-$name-swift" > "$folder/build" 2>&1 || { cat "$folder/build"; exit 1; }
+        ln -s "$($swift_build --show-bin-path)/evy-$name-swift" "$folder/swift/$name"
+    done
+}
+
+check_hello() {
+    [ "$(wc -l < "Examples/$source")" -le 40 ] || fail "more than 40 lines"
+    start 1 0
+    curl -si "$url" > "$folder/answer"
+    # The head ends at the first empty line; the body is compared to the byte.
+    tr -d '\r' < "$folder/answer" | sed '/^$/q' > "$folder/head"
+    same "the body of /" "$(tail -c 15 "$folder/answer" | od -An -c | tr -d ' \n')" 'Hello,World!\r\n'
+    like "the status of /" "$(head -n 1 "$folder/head")" '^HTTP/1\.1 200 OK$'
+    grep -qx 'Content-Length: 15' "$folder/head" || fail "no Content-Length: 15"
+    grep -qx 'Content-Type: text/plain' "$folder/head" || fail "no Content-Type: text/plain"
+    local day='[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT'
+    grep -qxE "Date: $day" "$folder/head" || fail "no valid Date"
+    same "/nope" "$(curl -s -w '%{http_code}' "${url}nope" | od -An -c | tr -d ' \n')" 'NotFound\r\n404'
+    local port=${url##*:}
+    logs "^($server) wsgi starting up on http://0\.0\.0\.0:$port\$" || fail "no startup line"
+    local line='^127\.0\.0\.1 - - \[[^]]+\] "GET / HTTP/1\.1" 200 [0-9]+ [0-9]+\.[0-9]{6}$'
+    wait_for "the access line" logs "GET /nope"
+    same "access lines of /" "$(grep -cE "$line" "$folder/log")" 1
+    stop
+}
+
+check_bandwidth() {
+    start 1 0
+    curl -s --limit-rate 200k --max-time 1 -o "$folder/part" "$url" || true
+    wait_for "the hook" has_lines 2
+    like "a cut download" "$(sed -n 2p "$folder/out")" \
+        '^GET / 200 client-(reset|closed): body ([0-9]+) of 26214400, wire [0-9]+, acked ([0-9]+)$'
+    [ "${BASH_REMATCH[2]}" -lt 26214400 ] || fail "a cut download counts whole"
+    [ "${BASH_REMATCH[3]}" -ge "$(stat -c %s "$folder/part")" ] || fail "less acknowledged than received"
+    counted=$(curl -s -o /dev/null -w '%{size_header} %{size_download}' "$url")
+    wait_for "the second hook" has_lines 3
+    like "a whole download" "$(sed -n 3p "$folder/out")" \
+        '^GET / 200 complete: body 26214400 of 26214400, wire ([0-9]+), acked [0-9]+$'
+    same "bytes on the wire" "${BASH_REMATCH[1]}" "$((${counted% *} + ${counted#* }))"
+    same "log lines beside the first" "$(grep -vc "starting up" "$folder/log" || true)" 0
+    stop
+}
+
+make_pair() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
+        -days 2 -keyout "$folder/$1.key" -out "$folder/$1.crt" 2> /dev/null
+}
+speaks() {
+    printf 'GET / HTTP/1.0\r\n\r\n' |
+        timeout 10 openssl s_client -connect "${url:8:-1}" -quiet "$@" 2> /dev/null
+}
+
+check_tls() {
+    local program="$folder/$kind/$name" status=0
+    "$program" "$folder/one.crt" "$folder/two.key" 0 0 > "$folder/wrong" 2>&1 || status=$?
+    same "exit status with a wrong pair" "$status" 1
+    like "a wrong pair" "$(cat "$folder/wrong")" "two\.key does not match .*one\.crt"
+    status=0
+    "$program" "$folder/none.crt" "$folder/one.key" 0 0 > "$folder/wrong" 2>&1 || status=$?
+    like "a missing file ($status)" "$(cat "$folder/wrong")" "none\.crt: No such file"
+
+    start 2 "$folder/one.crt" "$folder/one.key" 0 0
+    same "https" "$(curl -s --cacert "$folder/one.crt" "${url/127.0.0.1/localhost}")" "https on"
+    same "http" "$(curl -s "${said[1]}")" "http -"
+    like "TLS 1.2" "$(speaks -tls1_2)" 'https on'
+    like "TLS 1.3" "$(speaks -tls1_3)" 'https on'
+    same "TLS 1.1" "$(speaks -tls1_1 -cipher DEFAULT@SECLEVEL=0 || true)" ""
+    local before after
+    before=$(wc -l < "$folder/log")
+    curl -s "http://${url#https://}" && fail "clear text was answered on the TLS port"
+    after=$(wc -l < "$folder/log")
+    same "log lines about clear text on the TLS port" "$((after - before))" 1
+    same "https after it" "$(curl -sk "$url")" "https on"
+    stop
+}
+
+check_streaming() {
+    start 1 0
+    same "/count" "$(curl -s "${url}count?100000" | md5sum)" "$(seq 100000 | md5sum)"
+    head -c 30000000 /dev/zero > "$folder/big"
+    same "a sized upload" "$(curl -s -T "$folder/big" "${url}upload")" "30000000 bytes"
+    same "a chunked upload" "$(curl -s -T - "${url}upload" < "$folder/big")" "30000000 bytes"
+    same "another path" "$(curl -s -w '%{http_code}' "${url}other" | tail -n 1)" 404
+    stop
+}
+
+check_embedded() {
+    start 2
+    curl -s "${said[0]}?[1-200]" | tail -n 1 > "$folder/first" &
+    local first=$!
+    same "the second server" "$(curl -s "${said[1]}?[1-200]" | tail -n 1)" "second 200"
+    wait "$first"
+    same "the first server" "$(cat "$folder/first")" "first 200"
+    curl -s "${said[0]}stop" > /dev/null
+    wait_for "the first server's end" has_lines 3
+    same "its last words" "$(sed -n 3p "$folder/out")" "first stopped after 201 requests"
+    local status=0
+    curl -s "${said[0]}" || status=$?
+    same "curl's status on a stopped server (7: refused)" "$status" 7
+    same "the second server then" "$(curl -s "${said[1]}")" "second 201"
+    curl -s "${said[1]}stop" > /dev/null
+    wait_for "the program's end" is_over
+    status=0
+    wait "$server" || status=$?
+    server=
+    same "exit status" "$status: $(tail -n 1 "$folder/out")" "0: $(tail -n 1 "$folder/out")"
+    like "the longest tick" "$(sed -n 5p "$folder/out")" '^longest tick: ([0-9]+) ms$'
+    [ "${BASH_REMATCH[1]}" -le 150 ] || fail "a tick came after ${BASH_REMATCH[1]} ms"
+}
+
+build
+make_pair one
+make_pair two
+for kind in c swift; do
+    for program in "$folder/$kind"/*; do
+        name=$(basename "$program")
+        source=c/$name.c
+        [ "$kind" = c ] || source=swift/$name/main.swift
+        : > "$folder/log"
+        "check_$name"
+        echo "$source: ok"
+    done
 done
-url=$(cat "$folder/url")
-said=$(curl -s -w '%{http_code} %{content_type}' "$url" | tr '\r\n' '..')
-[ "$said" = "Hello, World!..200 text/plain" ] || { echo "Examples/c/hello.c:1: / said: $said"; exit 1; }
-said=$(curl -s -w '%{http_code}' "${url}nope" | tr '\r\n' '..')
-[ "$said" = "Not Found..404" ] || { echo "Examples/c/hello.c:1: /nope said: $said"; exit 1; }

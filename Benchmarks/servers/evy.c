@@ -72,7 +72,9 @@ int main(int argc, char **argv) {
     evy_config_on_request(cfg, answer, NULL, NULL);
     evy_config_set(cfg, "max_connections", "20000");
     evy_config_set(cfg, "backlog", "4096");
-    if (argc > 5 && evy_config_set(cfg, "threads", argv[5]) < 0) return fail("threads", evy_config_error(cfg));
+    if (argc > 5 && evy_config_set(cfg, "threads", argv[5]) < 0) {
+        return fail("threads", evy_config_error(cfg));
+    }
     if (evy_config_listen(cfg, address, tls) < 0 || evy_server_new(cfg, &server) < 0) {
         return fail("server", evy_config_error(cfg));
     }
@@ -80,7 +82,8 @@ int main(int argc, char **argv) {
     evy_tls_free(tls);
     if (evy_server_start(server) < 0) return fail("start", evy_server_error(server));
     while (sigwait(&report, &got) == 0) {
-        printf("HEAP %zu\n", mallinfo2().uordblks);
+        struct mallinfo2 made = mallinfo2();
+        printf("HEAP %zu\n", made.uordblks + made.hblkhd);
         fflush(stdout);
     }
     return 0;

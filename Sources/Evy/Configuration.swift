@@ -15,7 +15,9 @@ struct Configuration: ~Copyable {
 
     deinit { evy_config_free(handle) }
 
-    private func check(_ status: evy_status) throws(EvyError) { try checked(status, evy_config_error(handle)) }
+    private func check(_ status: evy_status) throws(EvyError) {
+        try checked(status, evy_config_error(handle))
+    }
 
     func apply(_ options: Options) throws(EvyError) {
         for (name, value) in options.texts { try check(evy_config_set(handle, name, value)) }
@@ -30,7 +32,8 @@ struct Configuration: ~Copyable {
 
     func listen(_ listener: Listener) throws(EvyError) {
         guard let options = listener.tls else { return try listen(listener, nil) }
-        let policy = try TLSPolicy(options)
+        let policy = try TLSPolicy()
+        try policy.apply(options)
         try listen(listener, policy.handle)
     }
 

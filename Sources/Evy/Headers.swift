@@ -2,7 +2,7 @@
 // Headers - header fields in their order, kept as the block of name and value pairs that evy.h speaks.
 // Room: Evy (the Swift face). Spec: evy.h rule R4; RFC 9110 section 5.
 
-/// Header fields, in order, repeats apart: `["Content-Type": "text/plain", "Set-Cookie": "a=1", "Set-Cookie": "b=2"]`.
+/// Header fields, in order, repeats apart: `["Vary": "Accept", "ETag": "\"1\"", "Vary": "Cookie"]`.
 ///
 /// Names are compared without regard to case. A name or value that cannot be sent (it holds CR, LF or NUL, or
 /// the name is no token) is refused by the call that was to send it, with `EvyError.Code.badField`.

@@ -5,9 +5,9 @@ internal import CEvy
 
 /// One request and the way to its answer.
 ///
-/// Ownership: lent to handlers, hooks and callbacks, which is why it cannot be copied or kept; what has to
+/// Ownership: lent to handlers, hooks and callbacks, so it cannot be copied or kept; what has to
 ///            outlive them is made with `retain()` or `begin()`.
-/// Lifetime:  until the request ends. Texts and bytes it returns are copies, except where a closure gets them.
+/// Lifetime:  until the request ends. Texts and bytes it returns are copies; what a closure gets is lent.
 /// Thread:    any; the library serialises calls on one request.
 public struct Request: ~Copyable, @unchecked Sendable {
     /// nil: refused before it had an environ. Every call of evy.h takes that.
@@ -36,8 +36,9 @@ public struct Request: ~Copyable, @unchecked Sendable {
 
     // MARK: Who
 
-    /// The client's address, "127.0.0.1"; nil on a unix socket.
-    public var remoteAddress: String? { self["REMOTE_ADDR"].flatMap { $0.isEmpty ? nil : $0 } }
+    /// The client's address, "127.0.0.1" or "::1"; "unix" on a unix socket.
+    public var remoteAddress: String { text("REMOTE_ADDR") }
+    /// nil on a unix socket.
     public var remotePort: UInt16? { self["REMOTE_PORT"].flatMap { UInt16($0) } }
     /// True once the client is known to have gone away.
     public var isGone: Bool { evy_req_gone(handle) == 1 }

@@ -25,9 +25,9 @@ extension Request {
     public var body: [UInt8] { withBody { Array($0) } }
 
     /// Lends the whole body without copying it.
-    public func withBody<Result, Failure: Error>(
-        _ use: (UnsafeRawBufferPointer) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
+    public func withBody<Value, Failure: Error>(
+        _ use: (UnsafeRawBufferPointer) throws(Failure) -> Value
+    ) throws(Failure) -> Value {
         var count = 0
         let start = evy_body_buffer(handle, &count)
         return try use(UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : count))
@@ -55,7 +55,9 @@ extension Request {
     }
 
     /// The same into memory of the program: the number of bytes, 0 at the end of the body.
-    public func read(into room: UnsafeMutableRawBufferPointer, wait: Duration = .forever) throws(EvyError) -> Int {
+    public func read(into room: UnsafeMutableRawBufferPointer, wait: Duration = .forever) throws(EvyError)
+        -> Int
+    {
         let count = evy_body_read(handle, room.baseAddress, room.count, wait.evyMilliseconds)
         guard count >= 0 else { throw EvyError(status: evy_status(truncatingIfNeeded: count)) }
         return Int(count)
@@ -71,7 +73,8 @@ extension Request {
     ) throws(EvyError) {
         let listener = BodyListener(next, retain())
         do throws(EvyError) {
-            // The body may never reach its end, for example when it is answered before: then the hook lets go.
+            // The body may never reach its end, for example when the answer comes first: then the hook
+            // lets go.
             try onComplete { _, _ in listener.letGo() }
             try checked(
                 evy_body_on_data(
@@ -99,7 +102,9 @@ extension Request {
     /// ```
     public func onBody<State: Sendable>(
         into state: State,
-        _ next: @escaping @Sendable (_ state: inout State, _ request: borrowing Request, _ event: BodyEvent) -> Void
+        _ next:
+            @escaping @Sendable (_ state: inout State, _ request: borrowing Request, _ event: BodyEvent) ->
+            Void
     ) throws(EvyError) {
         let kept = Kept(state)
         try onBody { request, event in next(&kept.state, request, event) }

@@ -36,7 +36,7 @@ extension Request {
             evy_resp_begin(handle, code, reason, block, count, length ?? -1)
         }
         try checked(result)
-        return ResponseWriter(retain())
+        return ResponseWriter(self)
     }
 
     /// Cuts the connection, so that the client sees an error. The outcome is `.aborted`.
@@ -72,12 +72,15 @@ public final class ResponseWriter: Sendable {
         case full
     }
 
-    private let pending: PendingRequest
-
     /// The request that is answered.
-    public var request: Request { _read { yield pending.request } }
+    public let request: Request
 
-    init(_ pending: PendingRequest) { self.pending = pending }
+    init(_ request: borrowing Request) {
+        evy_req_retain(request.handle)
+        self.request = Request(request.handle)
+    }
+
+    deinit { evy_req_release(request.handle) }
 
     /// Hands over a piece; the bytes are copied. While too many wait to be sent, it waits up to `wait` for
     /// room, and other requests go on meanwhile. Only with one thread a handler cannot wait: then, as after
@@ -88,14 +91,14 @@ public final class ResponseWriter: Sendable {
     @discardableResult
     public func write(_ piece: some Payload, wait: Duration = .forever) throws(EvyError) -> Flow {
         let result = piece.withBytes {
-            evy_resp_write(pending.request.handle, $0.baseAddress, $0.count, wait.evyMilliseconds)
+            evy_resp_write(request.handle, $0.baseAddress, $0.count, wait.evyMilliseconds)
         }
         return try checked(result) == evy_status(EVY_FULL) ? .full : .ready
     }
 
     /// Ends the answer. Errors: `.wrongState` (ended before), `.gone`.
-    public func end() throws(EvyError) { try checked(evy_resp_end(pending.request.handle)) }
+    public func end() throws(EvyError) { try checked(evy_resp_end(request.handle)) }
 
     /// Cuts the connection, so that the client sees an error.
-    public func abort() throws(EvyError) { try pending.request.abort() }
+    public func abort() throws(EvyError) { try request.abort() }
 }

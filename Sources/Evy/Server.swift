@@ -30,7 +30,9 @@ public final class Server: @unchecked Sendable {
     /// Opens the listeners: from here on clients can connect, and wait for `start` or `run`.
     ///
     /// Errors: the `EvyError` names the address, option or file that is wrong; then nothing stays open.
-    public init(on listeners: [Listener], options: Options = Options(), handler: @escaping Handler) throws(EvyError) {
+    public init(on listeners: [Listener], options: Options = Options(), handler: @escaping Handler)
+        throws(EvyError)
+    {
         let configuration = try Configuration()
         try configuration.apply(options)
         for listener in listeners { try configuration.listen(listener) }
@@ -77,9 +79,13 @@ public final class Server: @unchecked Sendable {
     /// Of each listener: "127.0.0.1:8080", "[::1]:8443" or "unix:/run/a.sock".
     public var addresses: [String] {
         var found: [String] = []
-        while let text = evy_server_address(handle, UInt32(found.count)) { found.append(String(cString: text)) }
+        while let text = evy_server_address(handle, UInt32(found.count)) {
+            found.append(String(cString: text))
+        }
         return found
     }
 
-    private func check(_ status: evy_status) throws(EvyError) { try checked(status, evy_server_error(handle)) }
+    private func check(_ status: evy_status) throws(EvyError) {
+        try checked(status, evy_server_error(handle))
+    }
 }

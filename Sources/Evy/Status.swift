@@ -47,7 +47,9 @@ public struct Status: Sendable, Hashable, ExpressibleByIntegerLiteral, CustomStr
 }
 
 /// The method of a request, case kept as sent: `.get`, `"PURGE"`.
-public struct Method: Sendable, Hashable, RawRepresentable, ExpressibleByStringLiteral, CustomStringConvertible {
+public struct Method: Sendable, Hashable, RawRepresentable, ExpressibleByStringLiteral,
+    CustomStringConvertible
+{
     public let rawValue: String
 
     public init(rawValue: String) { self.rawValue = rawValue }

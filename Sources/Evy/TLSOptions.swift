@@ -52,9 +52,14 @@ public struct TLSOptions: Sendable, Hashable {
 struct TLSPolicy: ~Copyable {
     let handle: OpaquePointer
 
-    init(_ options: TLSOptions) throws(EvyError) {
+    init() throws(EvyError) {
         guard let handle = evy_tls_new() else { throw EvyError(.outOfMemory, "no memory for a TLS policy") }
         self.handle = handle
+    }
+
+    deinit { evy_tls_free(handle) }
+
+    func apply(_ options: TLSOptions) throws(EvyError) {
         try load(options)
         try set("min_version", options.minVersion?.rawValue)
         try set("max_version", options.maxVersion?.rawValue)
@@ -62,8 +67,6 @@ struct TLSPolicy: ~Copyable {
         try set("ciphersuites", options.ciphersuites)
         try set("groups", options.groups)
     }
-
-    deinit { evy_tls_free(handle) }
 
     private func set(_ key: String, _ value: String?) throws(EvyError) {
         guard let value else { return }

@@ -190,8 +190,8 @@ class Connection:
     def receive(self, count=262144):
         try:
             data = self.socket.recv(count)
-        except ConnectionResetError as error:
-            raise Reset() from error
+        except (ConnectionResetError, ssl.SSLEOFError) as error:
+            raise Reset() from error  # under TLS a cut is an end without close_notify as well
         self.received += len(data)
         return data
 

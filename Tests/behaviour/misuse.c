@@ -131,10 +131,13 @@ static void chapter_options(void) {
       {"threads", "99999999999999999999"},              {"header_timeout", "5y"},
       {"header_timeout", "-2s"}, {"max_header_size", "1q"}, {"max_header_size", "99999999999g"},
       {"keep_alive", "perhaps"}, {"body", "both"},       {"log_level", "loud"}, {"max_http_version", "2"},
-      {"access_log_format", "%(nonsense)s"},            {"underscore_headers", ""}};
+      {"underscore_headers", ""}};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     wrong_value(cfg, wrong[i][0], wrong[i][1]);
   }
+  GIVES(EVY_E_VALUE, evy_config_set(cfg, "access_log_format", "%(nonsense)s"));
+  NAMES(evy_config_error(cfg), "access_log_format");
+  NAMES(evy_config_error(cfg), "nonsense");
   static const char *const right[][2] = {
       {"threads", "8"},           {"header_timeout", "30s"}, {"header_timeout", "500ms"},
       {"header_timeout", "2m"},   {"idle_timeout", "-1"},    {"max_body_size", "64k"},

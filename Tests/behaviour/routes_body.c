@@ -94,7 +94,8 @@ static void pull(evy_req *req, const char *query) {
   report_call(req, "length", evy_body_length(req));
   for (;;) {
     n = evy_body_read(req, block, capacity, wait);
-    if (n == EVY_E_AGAIN || (n == EVY_E_TIMEOUT && wait >= 0 && query_number(query, "patient", 0))) {
+    bool may_come = wait == 0 && n == EVY_E_AGAIN; /* with wait: never, the server has one thread */
+    if (may_come || (n == EVY_E_TIMEOUT && wait >= 0 && query_number(query, "patient", 0))) {
       if (!waited) {
         report_call(req, "would-wait", n);
         waited = true;

@@ -32,7 +32,7 @@ def test_the_word_is_case_insensitive(shared_stream, spelling):
         assert connection.send(b"abc").response().body == b"abc"
 
 
-@pytest.mark.parametrize("path", [b"/pull?cap=1", b"/push", b"/relay?length=3"])
+@pytest.mark.parametrize("path", [b"/pull?cap=1", b"/push", b"/pull-then-push"])
 def test_stream_mode_sends_it_once_at_the_first_read(shared_stream, path):
     with Connection(shared_stream) as connection:
         connection.send(b"POST " + path + START + b"Content-Length: 3\r\n\r\n")

@@ -32,11 +32,12 @@ def test_stop_closes_idle_connections_and_the_port_at_once(either):
     [
         ("/gate?id=1", b"opened"),
         ("/deferred?gate=1", b"deferred"),
-        ("/deferred?gate=1&how=stream&n=500000", pattern(500000)),
+        ("/deferred?gate=1&how=stream&n=500000", None),
     ],
 )
 def test_requests_in_flight_finish_with_connection_close(either, target, body):
     server = either()
+    body = body or pattern(500000)
     with Connection(server) as connection, Connection(server) as idle:
         assert idle.alive()
         connection.send(raw_request("GET", target))

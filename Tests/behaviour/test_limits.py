@@ -87,6 +87,7 @@ def test_declared_body_over_the_limit_is_refused_before_it_is_sent(serve):
         assert answer.status == 413 and answer.closes
     with Connection(server) as connection:
         assert connection.request("POST", "/buffered", body=b"x" * 1000).body == b"x" * 1000
+    server.expect("access", path="/buffered")
     assert len(server.select("request")) == 1
 
 

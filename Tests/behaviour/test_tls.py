@@ -203,7 +203,7 @@ def test_plain_http_on_a_tls_port_is_one_log_line_and_no_harm(serve):
         "a log line",
     )
     assert len(lines) == 1, lines
-    assert not [text for text in server.logged(worst=3) if "starting" not in text]
+    assert not server.logged(worst=2)
     with Connection(server) as connection:
         assert connection.alive()
 
@@ -212,7 +212,9 @@ def test_rubbish_on_a_tls_port_is_quiet(serve):
     server = serve(tls=True)
     for rubbish in (b"\0" * 100, b"\x16\x03\x01\x00\x05hello", b"\x80\x2e\x01\x00\x02", b"\xff" * 5000):
         with Connection(server, tls=False) as connection:
-            connection.send(rubbish)
+            connection.send_lenient(rubbish)
+            if len(rubbish) == 5:  # may yet become a hello of SSL 2
+                connection.socket.shutdown(socket.SHUT_WR)
             connection.ending()
     with Connection(server) as connection:
         assert connection.alive()

@@ -6,7 +6,8 @@ library=$(realpath "$1")
 cd "$(dirname "$0")/../.."
 root=$PWD
 folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$folder"' EXIT
 prefix=$folder/prefix
 consumer=$root/Tests/install/consumer.c
 
@@ -63,7 +64,30 @@ let package = Package(
 END
 cat > "$folder/by-swift/Sources/consumer/main.swift" <<END
 import Evy
+import Glibc
 
-print("evy \(Library.version) from Swift")
+do {
+    let server = try Server(on: .tcp("127.0.0.1", port: 0)) { request in
+        try request.respond(.ok, headers: ["Content-Type": "text/plain"], body: "from Swift\(request.path)")
+        request.stopServer(grace: .seconds(5))
+    }
+    print(server.port)
+    fflush(nil)
+    try server.run()
+    print("evy \(Library.version) from Swift")
+} catch {
+    print(error)
+    exit(1)
+}
 END
-swift run --package-path "$folder/by-swift" consumer
+swift build --package-path "$folder/by-swift"
+"$(swift build --package-path "$folder/by-swift" --show-bin-path)/consumer" > "$folder/said" &
+server=$!
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    [ -s "$folder/said" ] && break
+    sleep 0.5
+done
+[ "$(curl -s "http://127.0.0.1:$(head -n 1 "$folder/said")/hi")" = "from Swift/hi" ]
+wait "$server"
+server=
+grep -x "evy .* from Swift" "$folder/said"

@@ -37,7 +37,7 @@ private func call(_ s: OpaquePointer?, _ body: (Server) throws(ServerError) -> e
     guard let server = Handle.object(s, Server.self) else { return Status.badArgument }
     guard !server.isForked else { return Status.forked }
     do throws(ServerError) { return try body(server) } catch {
-        server.errorText.set(error.text)
+        server.note(error)
         return status(of: error)
     }
 }

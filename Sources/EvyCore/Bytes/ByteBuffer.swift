@@ -48,6 +48,8 @@ internal import Glibc
         end &+= 1
     }
 
+    /// Inlined, so that the copy of a literal becomes a few stores of known width.
+    @inline(__always)
     mutating func append(_ text: StaticString) {
         // SAFETY: a StaticString's bytes live as long as the program.
         unsafe append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
@@ -68,12 +70,12 @@ internal import Glibc
     }
 
     mutating func append(decimal value: UInt64) {
-        guard value >= 10 else { return append(0x30 | UInt8(truncatingIfNeeded: value)) }
         var digits = 1
-        var rest = value / 10
-        while rest > 0 {
+        var bound: UInt64 = 10
+        // 20 digits hold any value, and the bound of the 20th would overflow.
+        while digits < 20, value >= bound {
             digits &+= 1
-            rest /= 10
+            bound &*= 10
         }
         appendDigits(value, count: digits, base: 10)
     }
@@ -141,6 +143,8 @@ internal import Glibc
 
     // MARK: Inside
 
+    /// Inlined, so that the base is a constant and nothing is divided by it.
+    @inline(__always)
     private mutating func appendDigits(_ value: UInt64, count: Int, base: UInt64) {
         let room = unsafe grow(by: count)
         guard room.count == count else { return }

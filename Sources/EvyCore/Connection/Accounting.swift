@@ -10,7 +10,7 @@ struct Accounting: ~Copyable {
     private(set) var wireSent: UInt64 = 0
     private(set) var bodySent: UInt64 = 0
     private(set) var bodyQueued: UInt64 = 0
-    var headSent: UInt64 { wireSent - bodySent }
+    var headSent: UInt64 { wireSent &- bodySent }
     var isDrained: Bool { wireSent == wireQueued }
 
     /// Nearly every answer is one run of each; the rest stands in `more`, Int64s of turn about body, framing.

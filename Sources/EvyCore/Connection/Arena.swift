@@ -40,7 +40,7 @@ struct Arena: ~Copyable {
 
     /// A NUL-terminated copy.
     mutating func copy(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawPointer? {
-        guard let place = allocate(bytes.count + 1) else { return nil }
+        guard let place = allocate(bytes.count &+ 1) else { return nil }
         if let base = bytes.baseAddress { place.copyMemory(from: base, byteCount: bytes.count) }
         place.storeBytes(of: 0, toByteOffset: bytes.count, as: UInt8.self)
         return place

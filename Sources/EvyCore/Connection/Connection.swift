@@ -47,6 +47,8 @@ struct Connection: ~Copyable {
     var socketSent: UInt64 = 0
     /// Bytes received since the window of the body's minimum rate began, and thrown away while lingering.
     var windowBytes: UInt64 = 0
+    /// What the peer's TCP had acknowledged when the wait for room began.
+    var ackedMark: Int64 = 0
 
     init(index: UInt32) { self.index = index }
 

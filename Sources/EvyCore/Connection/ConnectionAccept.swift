@@ -64,8 +64,9 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     private func open(_ descriptor: Int32, _ peer: evy_address, _ index: Int, _ listener: Listener) {
-        guard let connection = pointee.table.take(), loop.pointee.deadlines.reserve(pointee.table.capacity)
-        else {
+        guard let connection = pointee.table.take() else { return SystemCalls.close(descriptor) }
+        guard loop.pointee.deadlines.reserve(pointee.table.capacity) else {
+            pointee.table.giveBack(connection)
             return SystemCalls.close(descriptor)
         }
         connection.pointee.descriptor = descriptor

@@ -26,11 +26,16 @@ extension UnsafeMutablePointer<Reactor> {
             watchReading(connection, false)
             return true
         }
+        if connection.pointee.interest.contains(.writable), !hasBodyToRead(connection) {
+            // A client that asks on and on without reading may not fill our memory with answers.
+            watchReading(connection, false)
+            return true
+        }
         let worker = pointee.worker
         let saved = connection.pointee.input.count
-        let room = UnsafeMutableRawBufferPointer(rebasing: worker.pointee.input[saved...])
-        let received = receive(
-            connection, into: UnsafeMutableRawBufferPointer(rebasing: room.prefix(Worker.receiveMax)))
+        let end = min(saved + Worker.receiveMax, worker.pointee.input.count)
+        let room = UnsafeMutableRawBufferPointer(rebasing: worker.pointee.input[saved..<end])
+        let received = receive(connection, into: room)
         guard received > 0 else { return receivedNothing(connection, -received) }
         if saved > 0 {
             worker.pointee.input.copyMemory(from: connection.pointee.input.readable)
@@ -38,6 +43,12 @@ extension UnsafeMutablePointer<Reactor> {
         }
         connection.pointee.windowBytes &+= UInt64(received)
         return process(connection, count: saved + received)
+    }
+
+    private func hasBodyToRead(_ connection: ConnectionRef) -> Bool {
+        guard !connection.pointee.flags.contains(.handshaking) else { return true }
+        guard let exchange = connection.pointee.current else { return false }
+        return exchange.pointee.stage != .readingHead
     }
 
     /// Goes on with input that was kept while a request was served. False: the loop was lost.
@@ -66,7 +77,12 @@ extension UnsafeMutablePointer<Reactor> {
     private func receivedNothing(_ connection: ConnectionRef, _ error: Int) -> Bool {
         switch Int32(truncatingIfNeeded: error) {
         case 0: return peerClosed(connection)
-        case EAGAIN: return true
+        case EAGAIN:
+            // A handshake that ended without a request: from here on a head is waited for.
+            let isFresh =
+                connection.pointee.wait == .handshake && !connection.pointee.flags.contains(.handshaking)
+            if isFresh { settle(connection) }
+            return true
         case EPIPE: fail(connection, .clientClosed)
         case ECONNRESET, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH: fail(connection, .clientReset)
         default: fail(connection, .io)
@@ -94,7 +110,9 @@ extension UnsafeMutablePointer<Reactor> {
                     return finishRefusal(exchange)
                 }
                 if !isComplete { break }
-            } else if exchange.takesInput, position < count {
+            }
+            // Also right behind its head: nothing more may come to wake the connection.
+            if position < count, exchange.takesInput {
                 guard feed(exchange, window, &position) else { return finishRefusal(exchange) }
             }
             if exchange.pointee.stage == .readingBody, pointee.settings.buffersBody,
@@ -151,7 +169,9 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.flags.insert(.peerClosed)
         guard let exchange = connection.pointee.current else {
             if connection.pointee.isDrained {
-                close(connection)
+                // Gently: a client that said close_notify is owed ours.
+                closeGently(connection)
+                return true
             } else {
                 connection.pointee.flags.insert(.closing)
             }

@@ -85,6 +85,8 @@ extension UnsafeMutablePointer<Reactor> {
         didSend(connection, UInt64(sent))
         guard connection.pointee.backlog.isEmpty else { return block(connection, progressed: sent > 0) }
         connection.pointee.backlog.clear(keepingCapacity: 0)
+        // Progress: the next stall counts from its own beginning.
+        if connection.pointee.wait == .write { connection.pointee.wait = .nothing }
         return flush(connection)
     }
 
@@ -129,7 +131,10 @@ extension UnsafeMutablePointer<Reactor> {
                 continue
             }
             if let exchange = connection.pointee.firstUnsent {
+                // The host may hold it and ask for the figures at this moment.
+                exchange.pointee.lock.lock()
                 left &-= book(connection, exchange, left)
+                exchange.pointee.lock.unlock()
                 if exchange.pointee.account.isDrained { finishUnsent(connection, exchange) }
                 continue
             }

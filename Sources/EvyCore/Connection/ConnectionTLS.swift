@@ -104,6 +104,7 @@ extension UnsafeMutablePointer<Reactor> {
     func flushTLS(_ connection: ConnectionRef) -> Flushed {
         guard let state = connection.pointee.tls else { return .dead }
         let worker = pointee.worker
+        let sentBefore = connection.pointee.socketSent
         while true {
             if !state.pointee.backlog.isEmpty {
                 let flushed = flushCipherBacklog(connection, state)
@@ -121,7 +122,9 @@ extension UnsafeMutablePointer<Reactor> {
                 return sendFailed(connection, Int(ECONNRESET))
             }
             state.pointee.plainInFlight &+= UInt64(taken)
-            if flushed == .blocked { return block(connection, progressed: false) }
+            if flushed == .blocked {
+                return block(connection, progressed: connection.pointee.socketSent != sentBefore)
+            }
             bookFlight(connection, state)
         }
         if connection.pointee.interest.contains(.writable) { watchWriting(connection, false) }

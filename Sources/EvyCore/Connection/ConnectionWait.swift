@@ -15,7 +15,9 @@ extension UnsafeMutablePointer<Reactor> {
         case .body:
             milliseconds = settings.bodyTimeout
             connection.pointee.windowBytes = 0
-        case .write: milliseconds = settings.writeTimeout
+        case .write:
+            milliseconds = settings.writeTimeout
+            connection.pointee.ackedMark = SystemCalls.bytesAcked(connection.pointee.descriptor)
         case .linger: milliseconds = settings.lingerTimeout
         }
         let deadline =
@@ -87,10 +89,18 @@ extension UnsafeMutablePointer<Reactor> {
         case .handshake:
             logDebug { "TLS handshake timed out: \(connection.pointee.peer.text)" }
             close(connection)
-        case .idle, .linger: close(connection)
+        case .idle: closeGently(connection)
+        case .linger: close(connection)
         case .head: return expireHead(connection)
         case .body: return expireBody(connection)
-        case .write: fail(connection, .writeTimeout)
+        case .write:
+            // The kernel announces room only when a good part of its buffer, megabytes at times, is free:
+            // a client that reads slowly is told from one that does not by what it has acknowledged.
+            if SystemCalls.bytesAcked(connection.pointee.descriptor) > connection.pointee.ackedMark {
+                wait(connection, .write)
+            } else {
+                fail(connection, .writeTimeout)
+            }
         }
         return true
     }

@@ -3,6 +3,7 @@
 // Room: Connection. Spec: RFC 3875 section 4.1, PEP 3333. Thread: under the lock of the exchange.
 
 internal import CSystem
+internal import Glibc
 
 /// A text lent to the host: `count` bytes, then a NUL.
 typealias EnvironText = UnsafeRawBufferPointer
@@ -57,15 +58,38 @@ enum EnvironKey: Int, CaseIterable {
         case .contentLength: return "CONTENT_LENGTH"
         }
     }
+
+    /// By length first: handlers ask at every request, and walking all keys took a tenth of our own time.
+    static func named(_ name: UnsafeRawBufferPointer) -> EnvironKey? {
+        switch name.count {
+        case 5: return match(name, .https)
+        case 7: return match(name, .rawURI)
+        case 9: return match(name, .pathInfo)
+        case 11:
+            return match(name, .requestURI) ?? match(name, .scriptName) ?? match(name, .remoteAddress)
+                ?? match(name, .remotePort) ?? match(name, .serverName) ?? match(name, .serverPort)
+        case 12: return match(name, .queryString) ?? match(name, .contentType)
+        case 13: return match(name, .rawPathInfo)
+        case 14: return match(name, .requestMethod) ?? match(name, .contentLength)
+        case 15: return match(name, .serverProtocol) ?? match(name, .serverSoftware) ?? match(name, .urlScheme)
+        case 17: return match(name, .gatewayInterface)
+        default: return nil
+        }
+    }
+
+    @inline(__always)
+    private static func match(_ name: UnsafeRawBufferPointer, _ key: EnvironKey) -> EnvironKey? {
+        name.equals(key.name) ? key : nil
+    }
 }
 
 extension UnsafeMutablePointer<Exchange> {
     /// nil: absent.
     func environValue(_ name: UnsafeRawBufferPointer) -> EnvironText? {
         if let entry = override(named: name) { return entry.pointee.entry.value }
-        if name.starts(with: "HTTP_".utf8) {
+        if name.count > 5, UnsafeRawBufferPointer(rebasing: name[..<5]).equals("HTTP_") {
             if let value = headerValue(UnsafeRawBufferPointer(rebasing: name.dropFirst(5))) { return value }
-        } else if let key = EnvironKey.allCases.first(where: { name.equals($0.name) }) {
+        } else if let key = EnvironKey.named(name) {
             if key == .urlScheme, let value = configuredValue(name) { return value }
             return standardValue(key)
         }
@@ -246,6 +270,9 @@ extension UnsafeRawBufferPointer {
     }
 
     func equals(_ other: UnsafeRawBufferPointer) -> Bool {
-        count == other.count && elementsEqual(other)
+        guard count == other.count, let mine = baseAddress, let theirs = other.baseAddress else {
+            return count == other.count
+        }
+        return memcmp(mine, theirs, count) == 0
     }
 }

@@ -137,6 +137,12 @@ extension UnsafeMutablePointer<Exchange> {
     private func joinedValue(_ first: Int) -> EnvironText? {
         guard let slot = madeSlot(EnvironKey.allCases.count + first) else { return nil }
         if slot.pointee.baseAddress != nil { return slot.pointee }
+        if pointee.fields[first].known == .host, !pointee.head.authority.isEmpty {
+            // A host in the target outranks the field (RFC 9112 section 3.2.2).
+            guard let value = copy(text(pointee.head.authority)) else { return nil }
+            slot.pointee = value
+            return value
+        }
         let name = text(pointee.fields[first].name)
         var buffer = ByteBuffer()
         for index in first..<fieldIndices.upperBound where isShown(index) {

@@ -20,7 +20,12 @@ extension UnsafeMutablePointer<Exchange> {
         }
     }
 
-    var isAwaitingBody: Bool { withLock { pointee.bodyEnd == .open && !pointee.isReadingPaused } }
+    /// A pause ends with the answer: what comes then is only read away, to find the next request.
+    var isAwaitingBody: Bool {
+        withLock {
+            pointee.bodyEnd == .open && (!pointee.isReadingPaused || pointee.response == .ended)
+        }
+    }
 
     var hasBrokenBody: Bool {
         switch pointee.bodyEnd {
@@ -77,7 +82,7 @@ extension UnsafeMutablePointer<Exchange> {
         switch pointee.head.framing {
         case .none: return 0
         case .length(let length): return Int64(clamping: length)
-        case .chunked: return pointee.bodyMode == .buffer ? Int64(pointee.body.count) : -1
+        case .chunked: return pointee.bodyMode == .buffer ? Int64(clamping: pointee.bodyReceived) : -1
         }
     }
 

@@ -17,13 +17,16 @@ extension UnsafeMutablePointer<Exchange> {
 
     func release() {
         // A reference of our own: the post may let another thread give the last one back.
-        let server = pointee.reactor.pointee.delegate as AnyObject
+        let reactor = pointee.reactor
+        let server = reactor.pointee.delegate as AnyObject
         withLock {
             guard pointee.hostReferences > 0 else { return }
             pointee.hostReferences -= 1
             // Inside the lock: once it is free the loop may recycle the exchange.
             if pointee.hostReferences == 0 { postIfUnattended() }
         }
+        // Outside the lock, which clearing takes.
+        reactor.clearInboxIfClosed()
         withExtendedLifetime(server) {}
     }
 

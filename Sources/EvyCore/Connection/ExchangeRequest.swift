@@ -21,7 +21,7 @@ extension UnsafeMutablePointer<Reactor> {
             return nil
         }
         let byteCount = exchange.pointee.head.byteCount
-        exchange.pointee.bytes.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(byteCount)))
+        exchange.pointee.bytes.append(UnsafeRawBufferPointer(rebasing: bytes[..<byteCount]))
         position += byteCount
         return accept(exchange, byteCount: byteCount)
     }
@@ -33,6 +33,8 @@ extension UnsafeMutablePointer<Reactor> {
             return nil
         }
         connection.pointee.requests &+= 1
+        // The deadline was this head's: one that begins behind it in the same bytes has its own.
+        if connection.pointee.wait == .head { connection.pointee.wait = .nothing }
         identify(exchange, connection)
         exchange.pointee.wireReceived = UInt64(byteCount)
         let framing = exchange.pointee.head.framing
@@ -70,7 +72,8 @@ extension UnsafeMutablePointer<Reactor> {
         let failure = feedBytes(exchange, window, &position)
         exchange.pointee.wireReceived &+= UInt64(truncatingIfNeeded: position - start)
         guard let failure else { return true }
-        if exchange.pointee.stage == .readingBody {
+        // A handler that takes the body itself hears of it there, however the bytes arrived.
+        if exchange.pointee.stage == .readingBody, pointee.settings.buffersBody {
             beginRefusal(exchange, failure)
             return false
         }

@@ -84,6 +84,11 @@ extension UnsafeMutablePointer<Exchange> {
         guard pointee.response == .begun, !pointee.isAborted else {
             return pointee.isGone ? goneResult : .wrongState
         }
+        if pointee.isGone, pointee.descriptor < 0 {
+            // Why it was cut is known already; a short answer is not the handler's fault then.
+            pointee.response = .ended
+            return goneResult
+        }
         if pointee.promisedLeft > 0 {
             // Fewer bytes than promised: only a cut tells the client.
             pointee.response = .ended
@@ -160,7 +165,7 @@ extension UnsafeMutablePointer<Exchange> {
                 try HTTP1ResponseWriter.writeHead(
                     status: Int(start.status), reason: start.reason, fields: start.fields,
                     bodyLength: bodyLength,
-                    facts: facts, date: UnsafeRawBufferPointer(rebasing: date.prefix(DateText.count)),
+                    facts: facts, date: UnsafeRawBufferPointer(rebasing: date[..<DateText.count]),
                     server: settings.pointee.settings.serverHeader, into: &pointee.out)
             }
         } catch {

@@ -46,6 +46,9 @@ extension UnsafeMutablePointer<Reactor> {
     /// A new holder takes over from a thread that is still in host code.
     func adopt(from victim: WorkerRef, by worker: WorkerRef) {
         pointee.worker = worker
+        let taken = victim.pointee.taken
+        victim.pointee.taken = nil
+        if loop.pointee.inbox.putBack(taken) { wake() }
         guard let exchange = victim.pointee.exchange else { return }
         // The victim touches neither its batch nor its connection until it holds the loop again.
         worker.pointee.connection = victim.pointee.connection
@@ -102,19 +105,21 @@ extension UnsafeMutablePointer<Reactor> {
             let isAborted = exchange.pointee.isAborted
             let hasBodyJob = !isRunning && !isEnded && exchange.hasBodyForCallback
             exchange.pointee.lock.unlock()
-            guard let connection = exchange.pointee.connection else {
-                return isRunning ? .wait : complete(exchange)
-            }
-            if isAborted {
+            if isAborted, let connection = exchange.pointee.connection {
                 fail(connection, exchange.pointee.end == .complete ? .aborted : exchange.pointee.end)
                 return .gone
             }
+            // Without a connection too: the callback is owed the end of the body, and the host may hold the
+            // request until it has it.
             if hasBodyJob {
                 switch run(exchange, .body) {
                 case .done: continue
                 case .queued: return .wait
                 case .lost: return .lost
                 }
+            }
+            guard let connection = exchange.pointee.connection else {
+                return isRunning ? .wait : complete(exchange)
             }
             guard isEnded, !isRunning else {
                 return push(exchange, connection) == .dead ? .gone : .wait
@@ -170,9 +175,9 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// The response's end is known: hooks, access line, then the connection's next request or its end.
     private func complete(_ exchange: ExchangeRef) -> Step {
-        exchange.pointee.stage = .hooking
-        exchange.pointee.account.endedAt = Clock.monotonicNanoseconds
         let hasHooks = exchange.withLock {
+            exchange.pointee.stage = .hooking
+            exchange.pointee.account.endedAt = Clock.monotonicNanoseconds
             if exchange.pointee.hooks.isEmpty { exchange.pointee.hooks.isSealed = true }
             return !exchange.pointee.hooks.isEmpty
         }
@@ -190,11 +195,14 @@ extension UnsafeMutablePointer<Reactor> {
         if exchange.withLock({ exchange.pointee.isRunning }) { return .wait }
         let connection = exchange.pointee.connection
         let closes = exchange.pointee.closesConnection
+        let isUnread = exchange.pointee.bodyEnd == .open
         warnOfBrokenPromise(exchange)
         connection?.pointee.current = nil
         report(exchange)
         guard let connection else { return .gone }
         guard closes || connection.pointee.flags.contains(.peerClosed) else { return .next }
+        // What the client still sends, or sent behind this request, must not get the answer reset.
+        if isUnread || !pointee.worker.pointee.rest.isEmpty { connection.pointee.flags.insert(.inputLost) }
         closeGently(connection)
         return .gone
     }

@@ -99,9 +99,13 @@ extension UnsafeMutablePointer<Reactor> {
 
     // MARK: Any thread
 
-    /// The holder shall look at the exchange.
+    /// The holder shall look at the exchange. Callers may hold its lock.
     func post(_ exchange: ExchangeRef) {
         if loop.pointee.inbox.post(exchange.pointee.node) { loop.pointee.poll.wake() }
+    }
+
+    /// Who has given back a reference, and holds no lock, sees to what no holder will look at any more.
+    func clearInboxIfClosed() {
         if pointee.isClosed.load(ordering: .sequentiallyConsistent) { clearInbox() }
     }
 
@@ -112,10 +116,13 @@ extension UnsafeMutablePointer<Reactor> {
         var node = loop.pointee.inbox.takeAll()
         while let current = node {
             let exchange = current.pointee.owner.assumingMemoryBound(to: Exchange.self)
-            node = Inbox.release(current)
-            if exchange.withLock({
-                exchange.pointee.hostReferences == 0 && exchange.pointee.stage == .finished
-            }) {
+            let isFree = exchange.withLock {
+                // Under the lock, as the posts are: else the last release could post it again in between, and
+                // two threads would free it.
+                node = Inbox.release(current)
+                return exchange.pointee.hostReferences == 0 && exchange.pointee.stage == .finished
+            }
+            if isFree {
                 exchange.free()
             }
         }
@@ -142,8 +149,11 @@ extension UnsafeMutablePointer<Reactor> {
     /// The reactor is done with a finished exchange. The memory stays as long as the host refers to it.
     func letGo(_ exchange: ExchangeRef) {
         pointee.unfinished -= 1
-        exchange.pointee.stage = .finished
-        if exchange.withLock({ exchange.pointee.hostReferences }) == 0 { recycle(exchange) }
+        let isFree = exchange.withLock {
+            exchange.pointee.stage = .finished
+            return exchange.pointee.hostReferences == 0
+        }
+        if isFree { recycle(exchange) }
     }
 
     /// Nobody refers to the exchange any more.

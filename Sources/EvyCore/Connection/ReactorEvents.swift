@@ -55,15 +55,13 @@ struct ReactorClient: LoopClient {
     }
 
     func inboxFilled() -> Bool {
-        var node = reactor.loop.pointee.inbox.takeAll()
-        while let current = node {
+        let worker = reactor.pointee.worker
+        worker.pointee.taken = reactor.loop.pointee.inbox.takeAll()
+        while let current = worker.pointee.taken {
             let exchange = current.pointee.owner.assumingMemoryBound(to: Exchange.self)
-            node = Inbox.release(current)
-            if !reactor.attend(exchange) {
-                // Whoever holds the loop now looks at the rest.
-                if reactor.loop.pointee.inbox.putBack(node) { reactor.wake() }
-                return false
-            }
+            worker.pointee.taken = Inbox.release(current)
+            // Lost: whoever holds the loop now put the rest back long ago (see adopt).
+            if !reactor.attend(exchange) { return false }
         }
         return true
     }

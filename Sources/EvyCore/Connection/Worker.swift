@@ -25,6 +25,8 @@ struct Worker: ~Copyable {
     var exchange: ExchangeRef?
     var connection: ConnectionRef?
     var ticket: UInt64 = 0
+    /// Posts taken from the inbox and not yet looked at; who adopts the loop puts them back.
+    var taken: UnsafeMutablePointer<InboxNode>?
     /// Input behind the exchange being served, in `input`.
     var rest = UnsafeRawBufferPointer(start: nil, count: 0)
     private var cipher = UnsafeMutableRawBufferPointer(start: nil, count: 0)

@@ -9,8 +9,7 @@ final class AccessReport {
     private let sink: LogSink?
     private let callback: HostCallback<AccessFunction>?
     private var line = ByteBuffer()
-    private let clientText = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: evy_address.textMax, alignment: 1)
+    private let clientText: UnsafeMutableRawBufferPointer
 
     /// nil: nobody wants access lines.
     init?(_ configuration: Configuration) throws(OptionError) {
@@ -19,6 +18,8 @@ final class AccessReport {
         if callback == nil, sink == nil { return nil }
         format = try AccessFormat(
             configuration.options.accessLogFormat, showsForwardedFor: configuration.options.logXForwardedFor)
+        // Last: deinit does not run for an object that was never complete.
+        clientText = .allocate(byteCount: evy_address.textMax, alignment: 1)
     }
 
     deinit {

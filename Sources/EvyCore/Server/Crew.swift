@@ -33,8 +33,12 @@ final class Crew: @unchecked Sendable {
     private var retired: [Thread] = []
     private var members: Set<UInt> = []
     private var workers: [WorkerRef] = []
+    /// Those of threads that have gone, for the next ones.
+    private var spareWorkers: [WorkerRef] = []
     private var watcher: Thread?
     private let watchEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
+    /// For who waits for the end. Not the gate: its signals wake one thread, and must find a spare.
+    private let endEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
     /// Callbacks that run, or are about to, on threads without the loop.
     private let offLoop = Atomic<Int>(0)
 
@@ -42,6 +46,7 @@ final class Crew: @unchecked Sendable {
         self.limit = limit
         self.headMax = headMax
         watchEvent.initialize(to: FutexEvent())
+        endEvent.initialize(to: FutexEvent())
     }
 
     deinit {
@@ -49,8 +54,10 @@ final class Crew: @unchecked Sendable {
             worker.deinitialize(count: 1)
             worker.deallocate()
         }
-        watchEvent.deinitialize(count: 1)
-        watchEvent.deallocate()
+        for event in [watchEvent, endEvent] {
+            event.deinitialize(count: 1)
+            event.deallocate()
+        }
     }
 
     func makeWorker() -> WorkerRef? {
@@ -127,16 +134,20 @@ final class Crew: @unchecked Sendable {
         work()
         gate.lock()
         liveCount -= 1
+        // Only now: who joins the retired holds the gate, and this thread will not need it again.
+        if !isOver, let own = threads.firstIndex(where: \.isCurrent) {
+            retired.append(threads.remove(at: own))
+        }
         let last = liveCount == 0 ? server : nil
         if last != nil { server = nil }
-        gate.broadcast()
+        endEvent.pointee.signal()
         gate.unlock()
         withExtendedLifetime(last) {}
     }
 
     /// Takes the loop, or queued callbacks, or waits for either, until the server has stopped.
     func work() {
-        guard let worker = makeWorker() else { return }
+        guard let worker = gate.withLock({ spareWorkers.popLast() }) ?? makeWorker() else { return }
         gate.lock()
         members.insert(Thread.current)
         while true {
@@ -145,14 +156,16 @@ final class Crew: @unchecked Sendable {
                 let from = victim
                 victim = nil
                 gate.unlock()
-                lead(worker, from: from)
+                let isLost = lead(worker, from: from)
                 gate.lock()
+                // Under the gate, so that whoever counts finds this thread running or idle, never neither.
+                if isLost { offLoop.wrappingSubtract(1, ordering: .relaxed) }
             } else if let exchange = popQueue() {
                 gate.unlock()
                 exchange.perform(exchange.pointee.job)
                 exchange.endRun(rest: UnsafeRawBufferPointer(start: nil, count: 0))
-                offLoop.wrappingSubtract(1, ordering: .relaxed)
                 gate.lock()
+                offLoop.wrappingSubtract(1, ordering: .relaxed)
             } else if isOver {
                 break
             } else {
@@ -163,18 +176,13 @@ final class Crew: @unchecked Sendable {
             }
         }
         members.remove(Thread.current)
+        spareWorkers.append(worker)
         gate.unlock()
     }
 
     /// Lock held. Threads that were made for a rush go again; the first stays for the loop.
     private func mayRetire() -> Bool {
-        guard !isLeaderless, queueHead == queue.count, !isOver,
-            let self_ = threads.firstIndex(where: \.isCurrent)
-        else {
-            return false
-        }
-        retired.append(threads.remove(at: self_))
-        return true
+        !isLeaderless && queueHead == queue.count && !isOver && threads.contains(where: \.isCurrent)
     }
 
     private func popQueue() -> ExchangeRef? {
@@ -189,16 +197,19 @@ final class Crew: @unchecked Sendable {
         return exchange
     }
 
-    /// Holds the loop until it is lost in host code, or nothing is left to serve.
-    private func lead(_ worker: WorkerRef, from victim: WorkerRef?) {
-        guard let reactor else { return }
+    /// Holds the loop until it is lost in host code (true), or nothing is left to serve.
+    private func lead(_ worker: WorkerRef, from victim: WorkerRef?) -> Bool {
+        guard let reactor else { return false }
         if let victim { reactor.adopt(from: victim, by: worker) } else { reactor.begin(worker) }
         let client = ReactorClient(reactor: reactor)
         while EventLoop.turn(reactor.loop, client) {
-            if reactor.isFinished { return finish(reactor) }
+            if reactor.isFinished {
+                finish(reactor)
+                return false
+            }
         }
         // Back from host code that somebody did not want to wait for.
-        offLoop.wrappingSubtract(1, ordering: .relaxed)
+        return true
     }
 
     private func finish(_ reactor: ReactorRef) {
@@ -208,6 +219,7 @@ final class Crew: @unchecked Sendable {
         gate.broadcast()
         gate.unlock()
         watchEvent.pointee.signal()
+        endEvent.pointee.signal()
     }
 
     // MARK: The watcher
@@ -217,8 +229,10 @@ final class Crew: @unchecked Sendable {
         guard let reactor else { return }
         var seen = reactor.loop.pointee.lease.observed
         var looks = 0
-        while !gate.withLock({ isOver }) {
+        while true {
+            // Before the look at isOver: a signal in between must end the wait below.
             let ticket = watchEvent.pointee.ticket
+            if gate.withLock({ isOver }) { return }
             let now = reactor.loop.pointee.lease.observed
             if now != seen {
                 seen = now
@@ -259,13 +273,14 @@ final class Crew: @unchecked Sendable {
 
     /// Waits for the end of all threads. False: the moment (monotonic nanoseconds, nil: none) has passed.
     func join(until moment: Int64?) -> Bool {
-        gate.lock()
-        while !(isOver && liveCount == 0) {
-            guard gate.wait(until: moment) else {
-                gate.unlock()
-                return false
-            }
+        while true {
+            let ticket = endEvent.pointee.ticket
+            if gate.withLock({ isOver && liveCount == 0 }) { break }
+            let left = moment.map { $0 - Clock.monotonicNanoseconds } ?? -1
+            if moment != nil, left <= 0 { return false }
+            endEvent.pointee.wait(since: ticket, nanoseconds: left)
         }
+        gate.lock()
         let joined = threads + retired + (watcher.map { [$0] } ?? [])
         threads = []
         retired = []

@@ -148,8 +148,8 @@ final class Server: ReactorDelegate, @unchecked Sendable {
         if grace < 0 {
             wanted = 1
         } else {
-            let (deadline, overflow) = Clock.monotonicMilliseconds.addingReportingOverflow(grace)
-            wanted = overflow ? 1 : deadline + 2
+            // Ages, and far from any overflow.
+            wanted = Clock.monotonicMilliseconds + min(grace, 1 << 50) + 2
         }
         var seen = reactor.pointee.stopRequest.load(ordering: .relaxed)
         while seen == 0 || seen == 1 || (wanted != 1 && wanted < seen) {
@@ -160,6 +160,11 @@ final class Server: ReactorDelegate, @unchecked Sendable {
             seen = result.original
         }
         reactor.wake()
+    }
+
+    /// Keeps the text of a failed call, on whatever thread it failed.
+    func note(_ error: ServerError) {
+        gate.withLock { errorText.set(error.text) }
     }
 
     /// False: the time has passed.
@@ -181,8 +186,8 @@ final class Server: ReactorDelegate, @unchecked Sendable {
 
     /// The handle is given up.
     func close() {
-        let isRunning = gate.withLock { state == .running }
-        guard isRunning, !isForked else { return }
+        // In a forked child the gate may be held for ever.
+        guard !isForked, gate.withLock({ state == .running }) else { return }
         stop(grace: 0)
         if isMember { crew.abandon() } else { _ = try? wait(milliseconds: -1) }
     }

@@ -44,7 +44,7 @@ struct ListenAddress {
         if host.hasPrefix("[") {
             guard host.hasSuffix("]"), host.count > 2 else { return nil }
             host = String(host.dropFirst().dropLast())
-        } else if host.contains(":") {
+        } else if host.contains(where: { $0 == ":" || $0.isWhitespace }) {
             return nil
         }
         form = .internet(host: host.isEmpty ? "0.0.0.0" : host, port: port)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """evy - an embeddable HTTP server: sockets to listen on, TLS for them, and a WSGI server in evy.web.wsgi.
 
-    from evy.web import wsgi
-    import evy
+from evy.web import wsgi
+import evy
 
-    wsgi.server(evy.listen(('', 8090)), application)
+wsgi.server(evy.listen(('', 8090)), application)
 """
 
 from evy import wsgi

@@ -58,7 +58,7 @@ class Config:
         return _lib.text(lib.evy_config_get(self._handle, key.encode()))
 
     def listen(self, sock: socket.socket | SecureListener) -> None:
-        """Serves on a duplicate of this bound socket: over TLS if it came from wrap_ssl, else in clear text."""
+        """Serves on a duplicate of this bound socket; over TLS if it came from wrap_ssl."""
         tls = None
         if isinstance(sock, SecureListener):
             tls = sock.tls.handle

@@ -155,7 +155,11 @@ def _limit_version(tls: TLS, ssl_version: int | None) -> None:
 
 
 def _client_context(
-    keyfile: str | None, certfile: str | None, cert_reqs: int | None, ca_certs: str | None, ciphers: str | None
+    keyfile: str | None,
+    certfile: str | None,
+    cert_reqs: int | None,
+    ca_certs: str | None,
+    ciphers: str | None,
 ) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_certs)
     if cert_reqs == ssl.CERT_NONE:

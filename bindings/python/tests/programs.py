@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+# programs - Python programs in processes of their own, logs that can be waited for, free ports.
+"""Everything waits on conditions with a deadline, PATIENCE seconds; nothing sleeps on the off chance."""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from client import PATIENCE
+
+PACKAGE = pathlib.Path(__file__).resolve().parent.parent
+
+
+def wait_until(condition, what, patience=PATIENCE):
+    """The first true result of condition(), or a failure that says what was waited for."""
+    deadline = time.monotonic() + patience
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.005)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Lines:
+    """Lines in the order in which they came."""
+
+    def __init__(self):
+        self.lines = []
+
+    def matching(self, pattern):
+        return [line for line in list(self.lines) if re.search(pattern, line)]
+
+    def expect(self, pattern, count=1):
+        """Waits for so many lines that match; one line, or a list when count > 1."""
+        wait_until(
+            lambda: len(self.matching(pattern)) >= count, f"{count} x {pattern!r} in {self.lines[-20:]}"
+        )
+        found = self.matching(pattern)
+        return found[0] if count == 1 else found
+
+
+class Log(Lines):
+    """A file-like object for the parameter `log`."""
+
+    def write(self, text):
+        assert text.endswith("\n")
+        self.lines += text[:-1].split("\n")
+
+    def access(self, count=1):
+        """Access lines, waited for."""
+        return self.expect(r"^\S+ - - \[", count)
+
+
+class Program:
+    """A Python program; `out` and `err` collect its lines."""
+
+    def __init__(self, path, text, arguments=(), cwd=None):
+        path.write_text(text)
+        environ = {**os.environ, "PYTHONPATH": str(PACKAGE), "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, path, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environ,
+            cwd=cwd or path.parent,
+        )
+        self.pid = self.process.pid
+        self.out, self.err = Lines(), Lines()
+        self.readers = [
+            threading.Thread(target=self._collect, args=pair, daemon=True)
+            for pair in ((self.process.stdout, self.out), (self.process.stderr, self.err))
+        ]
+        for reader in self.readers:
+            reader.start()
+
+    def _collect(self, stream, lines):
+        with stream:
+            for line in stream:
+                lines.lines.append(line.rstrip("\n"))
+
+    def end(self, number=signal.SIGINT):
+        """Sends the signal, None: none; waits for the end; the exit code."""
+        if number is not None:
+            self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self):
+        code = self.process.wait(PATIENCE)
+        for reader in self.readers:
+            reader.join(PATIENCE)
+        return code
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.ended()
+
+    def resident_bytes(self):
+        fields = pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: MIT
+# test_server - a server as a part of a program: threads, sockets, signals, ends, keywords.
+
+import concurrent.futures
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import evy
+import pytest
+from client import Connection, raw_request
+from programs import wait_until
+
+
+def hello(env, start_response):
+    start_response("200 OK", [])
+    return [b"Hello"]
+
+
+def get(port):
+    with Connection(port=port) as connection:
+        return connection.get("/").body
+
+
+def listener():
+    return evy.listen(("127.0.0.1", 0))
+
+
+def test_two_servers_beside_a_ticking_main_thread(serve):
+    """The main thread ticks each 10 ms; stopping one server leaves the other alone."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)]
+    descriptors, threads = len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+    one, other = serve(hello), serve(hello)
+    answered = {one.port: 0, other.port: 0}
+
+    def load(port):
+        with Connection(port=port) as connection:
+            for _ in range(200):
+                answered[port] += connection.get("/").body == b"Hello"
+
+    loads = [threading.Thread(target=load, args=(port,)) for port in answered]
+    for thread in loads:
+        thread.start()
+    late, last = 0.0, time.monotonic()
+    while any(thread.is_alive() for thread in loads):
+        time.sleep(0.01)
+        late, last = max(late, time.monotonic() - last - 0.01), time.monotonic()
+    assert list(answered.values()) == [200, 200] and late < 0.15
+    one.stop()
+    assert one.join(5)
+    with pytest.raises(ConnectionRefusedError):
+        get(one.port)
+    assert get(other.port) == b"Hello"
+    other.stop()
+    assert other.join(5)
+    wait_until(lambda: len(os.listdir("/proc/self/task")) == threads, "the threads to be gone")
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert handlers == [
+        signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
+    ]
+
+
+def test_servers_come_and_go_without_a_trace(serve):
+    def once():
+        with listener() as sock, evy.wsgi.Server(sock, hello, log_output=False) as server:
+            assert get(server.port) == b"Hello"
+
+    once()
+    descriptors, threads = len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+    for _ in range(30):
+        once()
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    wait_until(lambda: len(os.listdir("/proc/self/task")) == threads, "the threads to be gone")
+
+
+def test_clients_of_a_made_server_wait_for_its_start(serve):
+    with listener() as sock:
+        server = evy.wsgi.Server(sock, hello, log_output=False)
+    with Connection(port=server.port) as connection:
+        connection.send(raw_request("GET", "/"))
+        server.start()
+        assert connection.response().body == b"Hello"
+    server.stop(0)
+    assert server.join(5) and not server.is_running
+
+
+def test_a_server_that_is_never_started_gives_its_port_back():
+    with listener() as sock:
+        server = evy.wsgi.Server(sock, hello)
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        get(server.port)
+    with pytest.raises(evy.StateError):
+        server.start()
+    with pytest.raises(evy.StateError):
+        server.join()
+
+
+def test_double_start_and_waiting_for_oneself_are_refused(serve):
+    def site(env, start_response):
+        with pytest.raises(evy.StateError, match="handler"):
+            server.join()
+        server.stop()
+        return hello(env, start_response)
+
+    server = serve(site)
+    with pytest.raises(evy.StateError):
+        server.start()
+    assert get(server.port) == b"Hello"
+    assert server.join(5)
+
+
+def test_stop_waits_for_requests_within_the_grace(serve):
+    is_in, may_go = threading.Event(), threading.Event()
+
+    def site(env, start_response):
+        is_in.set()
+        may_go.wait(10)
+        return hello(env, start_response)
+
+    server = serve(site)
+    with Connection(server) as connection:
+        connection.send(raw_request("GET", "/"))
+        assert is_in.wait(5)
+        server.stop(10)
+        assert not server.join(0.05)
+        may_go.set()
+        answer = connection.response()
+        assert answer.body == b"Hello" and answer.closes
+    assert server.join(5)
+    assert server.log.lines[-1].endswith("wsgi exiting")
+
+
+def test_requests_run_side_by_side(serve):
+    barrier = threading.Barrier(8, timeout=10)
+
+    def site(env, start_response):
+        barrier.wait()
+        return hello(env, start_response)
+
+    server = serve(site, threads=8)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(get, [server.port] * 8)) == [b"Hello"] * 8
+
+
+def test_a_custom_pool_runs_the_application(serve):
+    names = []
+
+    def site(env, start_response):
+        names.append(threading.current_thread().name)
+        return hello(env, start_response)
+
+    with concurrent.futures.ThreadPoolExecutor(2, thread_name_prefix="mine") as pool:
+        server = serve(site, custom_pool=pool)
+        assert [get(server.port) for _ in range(3)] == [b"Hello"] * 3
+        server.stop(0)
+        server.join(5)
+    assert all(name.startswith("mine") for name in names)
+    with listener() as sock, pytest.raises(TypeError, match="custom_pool"):
+        evy.wsgi.Server(sock, hello, custom_pool=3)
+
+
+def test_several_sockets(pairs):
+    with listener() as plain, listener() as bare:
+        secure = evy.wrap_ssl(bare, pairs / "private.key", pairs / "cert.crt", True)
+        with evy.wsgi.Server([plain, secure], hello, log_output=False) as server:
+            assert server.ports == [plain.getsockname()[1], bare.getsockname()[1]]
+            assert get(server.ports[0]) == b"Hello"
+            server.tls = True
+            with Connection(server, port=server.ports[1]) as connection:
+                assert connection.get("/").body == b"Hello"
+
+
+def test_unix_socket(tmp_path):
+    path = str(tmp_path / "evy.sock")
+    with evy.listen(path, socket.AF_UNIX) as sock, evy.wsgi.Server(sock, hello, log_output=False) as server:
+        assert server.port == 0
+        with Connection(address=path, family=socket.AF_UNIX) as connection:
+            assert connection.get("/").body == b"Hello"
+
+
+DUP = """
+import os, sys, threading
+import evy
+from evy.web import wsgi
+
+def site(env, start_response):
+    start_response('200 OK', [])
+    return [b'served']
+
+sock = evy.listen(('127.0.0.1', 0))
+kept = sock.dup()
+print(sock.getsockname()[1])
+for _ in range(2):
+    wsgi.server(sock, site)
+    assert sock.fileno() == -1
+    sock = kept.dup()
+    print('returned', len(threading.enumerate()))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_server_returns_on_signals_and_a_dup_of_its_socket_serves_again(program, number):
+    run = program(DUP)
+    port = int(run.out.expect(r"^\d+$"))
+    run.err.expect("starting up")
+    assert get(port) == b"served"
+    run.process.send_signal(number)
+    run.out.expect("^returned 1$")
+    assert get(port) == b"served"
+    assert run.end(number) == 0
+    assert len(run.err.matching("wsgi exiting")) == 2
+    assert not run.err.matching("Traceback")
+
+
+def test_a_second_signal_cuts_what_does_not_end(program):
+    run = program("""
+import evy
+def site(env, start_response):
+    start_response('200 OK', [('Content-Length', '100000000')])
+    return (bytes(100000) for _ in range(1000))
+sock = evy.listen(('127.0.0.1', 0))
+print(sock.getsockname()[1])
+evy.wsgi.server(sock, site, log_format='%(aborted)s', grace_seconds=None)
+""")
+    port = int(run.out.expect(r"^\d+$"))
+    run.err.expect("starting up")
+    with Connection(port=port, rcvbuf=4096) as connection:
+        connection.send(raw_request("GET", "/")).receive(1)
+        run.process.send_signal(signal.SIGTERM)
+
+        def is_refused():
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+            except OSError:
+                return True
+
+        wait_until(is_refused, "the end of accepting")
+        assert run.process.poll() is None
+        assert run.end(signal.SIGTERM) == 0
+    assert run.err.lines[-2:] == ["shutdown", f"({run.pid}) wsgi exiting"]
+
+
+@pytest.mark.parametrize("raised, code", [("SystemExit(7)", 7), ("KeyboardInterrupt", 0)])
+def test_the_application_may_end_its_server(program, raised, code):
+    run = program(f"""
+import evy
+def site(env, start_response):
+    raise {raised}
+sock = evy.listen(('127.0.0.1', 0))
+print(sock.getsockname()[1])
+evy.wsgi.server(sock, site)
+""")
+    port = int(run.out.expect(r"^\d+$"))
+    with Connection(port=port) as connection:
+        assert connection.get("/").status == 500
+    assert run.end(None) == code
+
+
+def test_the_program_may_end_while_a_server_runs(program):
+    run = program("""
+import evy, http.client
+def site(env, start_response):
+    start_response('200 OK', [])
+    return [b'x']
+server = evy.wsgi.Server(evy.listen(('127.0.0.1', 0)), site).start()
+client = http.client.HTTPConnection('127.0.0.1', server.port)
+client.request('GET', '/')
+print(client.getresponse().read())
+""")
+    assert run.end(None) == 0
+    assert run.out.lines == ["b'x'"] and run.err.matching("wsgi exiting")
+
+
+def test_server_in_a_thread_with_the_ancestors_event(recwarn):
+    started = []
+    sock = listener()
+
+    class Event:
+        def send(self, server):
+            started.append(server)
+
+    thread = threading.Thread(
+        target=evy.wsgi.server, args=(sock, hello), kwargs={"server_event": Event(), "log_output": False}
+    )
+    thread.start()
+    wait_until(lambda: started, "the server")
+    assert get(started[0].port) == b"Hello"
+    started[0].stop()
+    thread.join(5)
+    assert not thread.is_alive() and sock.fileno() == -1
+    assert [w for w in recwarn if "server_event" in str(w.message)]
+
+
+def test_a_logger_is_a_log(serve, caplog):
+    caplog.set_level(logging.INFO, logger="evy.test")
+    server = serve(hello, log=logging.getLogger("evy.test"))
+    get(server.port)
+    wait_until(lambda: len(caplog.records) == 2, "two records")
+    assert [record.levelname for record in caplog.records] == ["INFO", "INFO"]
+    assert '"GET / HTTP/1.1" 200' in caplog.records[1].getMessage()
+
+
+def test_keywords(serve):
+    silent = serve(hello, log_output=False)
+    get(silent.port)
+    old = serve(hello, max_http_version="HTTP/1.0", keepalive=False)
+    with Connection(old) as connection:
+        answer = connection.get("/")
+        assert answer.version == "HTTP/1.0" and answer.closes
+    lines = serve(hello, url_length_limit=100)
+    for length, status in ((99, 200), (100, 414)):
+        with Connection(lines) as connection:
+            target = "/" + "a" * (length - len("GET / HTTP/1.1\r\n"))
+            assert connection.get(target).status == status
+    brief = serve(hello, keepalive=0.1)
+    with Connection(brief) as connection:
+        assert connection.get("/").status == 200
+        assert connection.ending() == (b"", "eof")
+    forwarded = serve(hello)
+    with Connection(forwarded) as connection:
+        connection.get("/", "X-Forwarded-For: 1.2.3.4, 5.6.7.8")
+    assert forwarded.log.access().startswith("1.2.3.4,5.6.7.8,127.0.0.1 - - [")
+    assert silent.log.lines == []
+
+
+@pytest.mark.parametrize(
+    "keywords, error, text",
+    [
+        ({"no_such_option": 1}, TypeError, "no_such_option"),
+        ({"threads": "many"}, ValueError, "threads"),
+        ({"threads": 0}, ValueError, "threads"),
+        ({"threads": None}, TypeError, "threads"),
+        ({"log_format": "%(nonsense)s"}, ValueError, "nonsense"),
+        ({"max_http_version": "HTTP/2"}, ValueError, "HTTP/2"),
+        ({"max_size": -1}, ValueError, "max_connections"),
+        ({"log": 3}, TypeError, "write"),
+    ],
+)
+def test_wrong_keywords_are_named(keywords, error, text):
+    with listener() as sock, pytest.raises(error, match=text):
+        evy.wsgi.Server(sock, hello, **keywords)
+
+
+def test_wrong_sockets_are_refused():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams, pytest.raises(ValueError):
+        evy.wsgi.Server(datagrams, hello)
+    closed = listener()
+    closed.close()
+    with pytest.raises(ValueError):
+        evy.wsgi.Server(closed, hello)
+    with listener() as sock, pytest.raises(OSError):
+        evy.listen(sock.getsockname())
+    with listener() as sock, pytest.raises(TypeError, match="callable"):
+        evy.wsgi.Server(sock, None)
+
+
+def test_a_missing_library_says_what_was_tried():
+    environ = {**os.environ, "EVY_LIBRARY": "/nowhere/libevy.so", "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, "-c", "import evy"], env=environ, capture_output=True, text=True)
+    assert run.returncode == 1 and "ImportError: cannot load libevy:\n  /nowhere/libevy.so" in run.stderr
+
+
+GROWTH = """
+import evy, gc
+class Nothing:
+    def write(self, text): pass
+count = [0]
+def site(env, start_response):
+    env['evy.posthooks'].append((lambda env: count.__setitem__(0, count[0] + 1), (), {}))
+    body = env['wsgi.input'].read()
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return [body] if env['QUERY_STRING'] == 'list' else iter([body, b'end'])
+sock = evy.listen(('127.0.0.1', 0))
+print(sock.getsockname()[1])
+evy.wsgi.server(sock, site, log=Nothing())
+print(count[0])
+"""
+
+
+def test_memory_stays_where_it_is(program):
+    """EVY_GROWTH_REQUESTS says how many requests; half of them are answered by a generator."""
+    total = int(os.environ.get("EVY_GROWTH_REQUESTS", "10000"))
+    run = program(GROWTH)
+    port = int(run.out.expect(r"^\d+$"))
+    batch = b"".join(raw_request("POST", f"/?{kind}", body=b"x" * 100) for kind in ("list", "iter")) * 10
+
+    def load(requests):
+        client = Connection(port=port)
+        for _ in range(requests // 20):
+            client.send(batch)
+            for _ in range(20):
+                assert client.response().status == 200
+        client.close()
+
+    load(total // 5)
+    before = run.resident_bytes()
+    load(total)
+    growth = run.resident_bytes() - before
+    assert growth < 1 << 20, f"{growth} bytes over {total} requests"
+    assert run.end() == 0
+    assert run.out.lines[-1] == str(total + total // 5)
