@@ -35,7 +35,10 @@ is_over() { ! kill -0 "$server" 2>/dev/null; }
 start() {
     local lines=$1
     shift
-    "$folder/$kind/$name" "$@" > "$folder/out" 2> "$folder/log" &
+    # Emptied here, because the new process may be late, and appended to there.
+    : > "$folder/out"
+    : > "$folder/log"
+    "$folder/$kind/$name" "$@" >> "$folder/out" 2>> "$folder/log" &
     server=$!
     wait_for "$lines lines" has_lines "$lines"
     mapfile -t said < "$folder/out"

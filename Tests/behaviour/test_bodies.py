@@ -210,5 +210,6 @@ def test_with_one_thread_a_read_in_the_handler_never_waits(serve):
     server = serve(body="stream", threads="1")
     with Connection(server) as connection:
         connection.send(b"POST /pull?own=1&wait=5000 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
-        assert server.call("would-wait") == "EVY_E_AGAIN"
-        connection.reset()
+        answer = connection.response()
+        assert answer.status == 422 and answer.body == b"EVY_E_AGAIN"
+        assert connection.send(b"abc").alive()

@@ -41,7 +41,8 @@ extension UnsafeMutablePointer<Reactor> {
             switch exchange.pointee.stage {
             case .readingHead: due = .head
             case .readingBody: due = .body
-            case .serving: due = exchange.isAwaitingBody ? .body : .nothing
+            // A client that waits for 100 Continue owes nothing before the handler asks.
+            case .serving: due = exchange.isAwaitingBody && !exchange.pointee.wantsContinue ? .body : .nothing
             case .hooking, .finished: due = .nothing
             }
         } else {
@@ -61,8 +62,10 @@ extension UnsafeMutablePointer<Reactor> {
 
     func watchReading(_ connection: ConnectionRef, _ watch: Bool) {
         var interest = connection.pointee.interest
-        if watch, !connection.pointee.flags.contains(.peerClosed) {
-            interest.insert([.readable, .peerClosed])
+        if watch {
+            // After a FIN too: requests may stand in the socket ahead of it, and the end is read like they are.
+            interest.insert(.readable)
+            if !connection.pointee.flags.contains(.peerClosed) { interest.insert(.peerClosed) }
         } else {
             interest.remove(.readable)
         }

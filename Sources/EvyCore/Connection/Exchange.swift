@@ -203,6 +203,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.isGone = false
         pointee.end = .complete
         pointee.response = .none
+        pointee.plan = ResponsePlan(body: .none, keepAlive: false, declaredLength: -1)
         pointee.status = 0
         pointee.out.clear(keepingCapacity: 4096)
         pointee.account.reset()

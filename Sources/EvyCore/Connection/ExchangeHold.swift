@@ -37,7 +37,11 @@ extension UnsafeMutablePointer<Exchange> {
         let holdsLoop = pointee.isAttended && pointee.runner == Thread.current
         let runnerWorker = pointee.worker
         pointee.lock.unlock()
-        guard holdsLoop, let worker = runnerWorker else { return true }
+        guard holdsLoop, let worker = runnerWorker else {
+            // A handler that waits for another request: nobody would serve that one, where no thread may move.
+            let reactor = pointee.reactor
+            return reactor.pointee.settings.mayMove || !reactor.pointee.delegate.isMember
+        }
         let ticket = worker.pointee.ticket
         if pointee.reactor.pointee.delegate.handOver(worker, ticket: ticket) { return true }
         // Lost to the watcher in between is as good; a server with one thread keeps its loop.

@@ -181,7 +181,8 @@ extension UnsafeMutablePointer<Exchange> {
     private var mayKeepAlive: Bool {
         let settings = pointee.reactor
         guard pointee.head.keepAlive, settings.pointee.settings.keepAlive, !pointee.closesConnection,
-            !settings.pointee.isDraining.load(ordering: .relaxed)
+            // From the stop on, also before the loop has come to see it.
+            settings.pointee.stopRequest.load(ordering: .relaxed) == 0
         else { return false }
         let limit = settings.pointee.settings.requestsPerConnectionMax
         if limit > 0, pointee.requestNumber >= limit { return false }

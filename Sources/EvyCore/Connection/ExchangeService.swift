@@ -30,6 +30,7 @@ extension UnsafeMutablePointer<Reactor> {
             pointee.delegate.wakeWatcher()
         }
         exchange.perform(job)
+        if !pointee.settings.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }  // it may have blocked long
         guard loop.pointee.lease.leave(ticket) else {
             exchange.endRun(rest: worker.pointee.rest)
             return .lost
@@ -106,6 +107,8 @@ extension UnsafeMutablePointer<Reactor> {
             let hasBodyJob = !isRunning && !isEnded && exchange.hasBodyForCallback
             exchange.pointee.lock.unlock()
             if isAborted, let connection = exchange.pointee.connection {
+                // What was handed over before the cut is on its way; above all other requests' answers.
+                guard push(exchange, connection) != .dead else { return .gone }
                 fail(connection, exchange.pointee.end == .complete ? .aborted : exchange.pointee.end)
                 return .gone
             }
@@ -130,11 +133,8 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// The host has answered and its code has returned.
     private func answered(_ exchange: ExchangeRef, _ connection: ConnectionRef) -> Step {
-        if !exchange.pointee.plan.keepAlive || connection.pointee.flags.contains(.peerClosed)
-            || exchange.hasBrokenBody
-        {
-            exchange.pointee.closesConnection = true
-        }
+        // A FIN alone does not close: requests that came ahead of it are still answered.
+        if !exchange.pointee.plan.keepAlive || exchange.hasBrokenBody { exchange.pointee.closesConnection = true }
         pump(exchange)
         let isPumped = exchange.pointee.sending.isEmpty
         if !exchange.pointee.closesConnection, exchange.pointee.bodyEnd == .complete, isPumped,
@@ -200,7 +200,7 @@ extension UnsafeMutablePointer<Reactor> {
         connection?.pointee.current = nil
         report(exchange)
         guard let connection else { return .gone }
-        guard closes || connection.pointee.flags.contains(.peerClosed) else { return .next }
+        guard closes else { return .next }
         // What the client still sends, or sent behind this request, must not get the answer reset.
         if isUnread || !pointee.worker.pointee.rest.isEmpty { connection.pointee.flags.insert(.inputLost) }
         closeGently(connection)

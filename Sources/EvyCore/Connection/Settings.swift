@@ -46,6 +46,8 @@ enum LogLevel: Int32 { case error = 1, warn, info, debug }
 protocol ReactorDelegate: AnyObject {
     /// Should this callback go to another thread, because as many as allowed run already?
     func mustQueue() -> Bool
+    /// Is the calling thread one of the server's?
+    var isMember: Bool { get }
     func enqueue(_ exchange: ExchangeRef)
     /// Access log and callback; the exchange is complete and its hooks have run.
     func finished(_ exchange: ExchangeRef)

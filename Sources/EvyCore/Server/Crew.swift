@@ -29,6 +29,8 @@ final class Crew: @unchecked Sendable {
     private var idleCount = 0
     private var liveCount = 0
     private var isOver = false
+    /// Nobody will join: threads go by themselves.
+    private var isAbandoned = false
     private var threads: [Thread] = []
     private var retired: [Thread] = []
     private var members: Set<UInt> = []
@@ -60,7 +62,14 @@ final class Crew: @unchecked Sendable {
         }
     }
 
-    func makeWorker() -> WorkerRef? {
+    /// The first one is made with the server, so that its first thread cannot lack it.
+    func makeFirstWorker() -> WorkerRef? {
+        guard let worker = makeWorker() else { return nil }
+        gate.withLock { spareWorkers.append(worker) }
+        return worker
+    }
+
+    private func makeWorker() -> WorkerRef? {
         guard let worker = Worker(headMax: headMax) else { return nil }
         let place = WorkerRef.allocate(capacity: 1)
         place.initialize(to: worker)
@@ -125,8 +134,8 @@ final class Crew: @unchecked Sendable {
         for thread in retired { thread.join() }
         retired = []
         guard let thread = Thread.start(name: "evy", { self.beMember() }) else { return false }
-        threads.append(thread)
         liveCount += 1
+        if isAbandoned { thread.detach() } else { threads.append(thread) }
         return true
     }
 
@@ -291,7 +300,7 @@ final class Crew: @unchecked Sendable {
         return true
     }
 
-    /// Nobody will join: threads go by themselves.
+    /// The handle was freed by one of our own threads.
     func abandon() {
         gate.withLock {
             for thread in threads + retired { thread.detach() }
@@ -299,6 +308,7 @@ final class Crew: @unchecked Sendable {
             threads = []
             retired = []
             watcher = nil
+            isAbandoned = true
         }
     }
 }

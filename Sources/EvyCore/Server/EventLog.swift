@@ -21,8 +21,10 @@ final class EventLog: Sendable {
 
     func write(_ level: LogLevel, _ text: String) {
         guard wants(level) else { return }
-        var text = text
-        text.withUTF8 { bytes in
+        // Swift strings end without a NUL; the host is promised one behind the text.
+        var terminated = text + "\0"
+        terminated.withUTF8 { all in
+            let bytes = UnsafeBufferPointer(rebasing: all.dropLast())
             if let callback {
                 order.withLock { _ in
                     bytes.withMemoryRebound(to: CChar.self) {

@@ -59,7 +59,7 @@ final class Server: ReactorDelegate, @unchecked Sendable {
         crew = Crew(limit: configuration.options.threads, headMax: settings.limits.headerBytesMax)
         reactor = .allocate(capacity: 1)
         var error: Int32 = 0
-        guard let worker = crew.makeWorker(),
+        guard let worker = crew.makeFirstWorker(),
             let made = Reactor(
                 settings: settings, listeners: listeners, worker: worker, delegate: self, error: &error)
         else {
@@ -115,11 +115,11 @@ final class Server: ReactorDelegate, @unchecked Sendable {
 
     private func begin(onCaller: Bool) throws(ServerError) {
         let isFresh = gate.withLock {
-            guard state == .new else { return false }
+            guard state == .new, reactor.pointee.stopRequest.load(ordering: .relaxed) == 0 else { return false }
             state = .running
             return true
         }
-        guard isFresh else { throw ServerError(kind: .state, text: "the server was started before") }
+        guard isFresh else { throw ServerError(kind: .state, text: "the server was started or stopped before") }
         for listener in listeners {
             let scheme = listener.tls == nil ? "http" : "https"
             let shown =

