@@ -157,7 +157,7 @@ EVY_API const char *evy_tls_error(evy_tls *tls);
 
 /* A request has arrived: its head, and its body too where body=buffer.  req is lent for
  * the call; to answer later, evy_req_retain it.  Runs on the thread that holds the loop;
- * when it takes longer than about 2 ms the loop goes on elsewhere, so up to `threads`
+ * when it takes longer than 2 to 4 ms the loop goes on elsewhere, so up to `threads`
  * handlers run side by side (threads=1: the loop waits).  A handler that returns without
  * an answer and without a retain is answered 500 by the library. */
 typedef void (*evy_handler_fn)(void *user, evy_req *req);

@@ -67,8 +67,7 @@ extension UnsafeMutablePointer<Reactor> {
         let fromBatch = min(sent, batchCount)
         worker.pointee.batch.consume(fromBatch)
         if let sending, sent > fromBatch {
-            sending.pointee.sending.consume(sent - fromBatch)
-            if sending.pointee.sending.isEmpty { sending.pointee.sending.clear(keepingCapacity: 0) }
+            sending.consumeSending(sent - fromBatch)
         }
         connection.pointee.socketSent &+= UInt64(sent)
         didSend(connection, UInt64(sent))
@@ -184,6 +183,16 @@ extension UnsafeMutablePointer<Reactor> {
             last.pointee.silentBytesBehind &+= left
         } else {
             connection.pointee.silentBytes &+= left
+        }
+    }
+}
+
+extension UnsafeMutablePointer<Exchange> {
+    /// The socket, or its TLS session, took the front of what waits outside the lock.
+    func consumeSending(_ count: Int) {
+        withLock {
+            pointee.sending.consume(count)
+            if pointee.sending.isEmpty { pointee.sending.clear(keepingCapacity: 0) }
         }
     }
 }

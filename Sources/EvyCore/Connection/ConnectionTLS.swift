@@ -182,10 +182,7 @@ extension UnsafeMutablePointer<Reactor> {
         case .backlog: connection.pointee.backlog.consume(count)
         case .batch: pointee.worker.pointee.batch.consume(count)
         case .exchange:
-            connection.pointee.current?.pointee.sending.consume(count)
-            if connection.pointee.current?.pointee.sending.isEmpty ?? false {
-                connection.pointee.current?.pointee.sending.clear(keepingCapacity: 0)
-            }
+            connection.pointee.current?.consumeSending(count)
         }
         if case .failed(let failure) = progress {
             logDebug { "\(connection.pointee.peer.text) \(failure.text)" }

@@ -41,8 +41,7 @@ extension UnsafeMutablePointer<Reactor> {
             switch exchange.pointee.stage {
             case .readingHead: due = .head
             case .readingBody: due = .body
-            // A client that waits for 100 Continue owes nothing before the handler asks.
-            case .serving: due = exchange.isAwaitingBody && !exchange.pointee.wantsContinue ? .body : .nothing
+            case .serving: due = exchange.isOwedBody ? .body : .nothing
             case .hooking, .finished: due = .nothing
             }
         } else {

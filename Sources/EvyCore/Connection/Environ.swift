@@ -71,7 +71,8 @@ enum EnvironKey: Int, CaseIterable {
         case 12: return match(name, .queryString) ?? match(name, .contentType)
         case 13: return match(name, .rawPathInfo)
         case 14: return match(name, .requestMethod) ?? match(name, .contentLength)
-        case 15: return match(name, .serverProtocol) ?? match(name, .serverSoftware) ?? match(name, .urlScheme)
+        case 15:
+            return match(name, .serverProtocol) ?? match(name, .serverSoftware) ?? match(name, .urlScheme)
         case 17: return match(name, .gatewayInterface)
         default: return nil
         }

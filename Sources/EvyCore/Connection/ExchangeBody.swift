@@ -27,6 +27,14 @@ extension UnsafeMutablePointer<Exchange> {
         }
     }
 
+    /// Should body bytes be coming? A client that waits for 100 Continue owes none before the handler asks.
+    var isOwedBody: Bool {
+        withLock {
+            pointee.bodyEnd == .open && !pointee.wantsContinue
+                && (!pointee.isReadingPaused || pointee.response == .ended)
+        }
+    }
+
     var hasBrokenBody: Bool {
         switch pointee.bodyEnd {
         case .open, .complete: return false

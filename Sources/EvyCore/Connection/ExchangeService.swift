@@ -98,6 +98,7 @@ extension UnsafeMutablePointer<Reactor> {
         guard exchange.pointee.stage == .serving else {
             return exchange.pointee.stage == .hooking ? hooksReturned(exchange) : .wait
         }
+        if passOnAtOnce(exchange) { return .next }
         while true {
             exchange.pointee.lock.lock()
             let isRunning = exchange.pointee.isRunning
@@ -131,6 +132,31 @@ extension UnsafeMutablePointer<Reactor> {
         }
     }
 
+    /// The usual end, under one lock: answered by a handler that has returned, nobody wants to hear more of it,
+    /// and the batch has room.
+    private func passOnAtOnce(_ exchange: ExchangeRef) -> Bool {
+        guard !pointee.settings.observesAll, let connection = exchange.pointee.connection,
+            exchange.pointee.bodyEnd == .complete, exchange.pointee.sending.isEmpty,
+            !exchange.pointee.closesConnection
+        else { return false }
+        let worker = pointee.worker
+        exchange.pointee.lock.lock()
+        let count = exchange.pointee.out.count
+        let isPlain =
+            exchange.pointee.response == .ended && !exchange.pointee.isRunning && !exchange.pointee.isAborted
+            && exchange.pointee.hostReferences == 0 && exchange.pointee.hooks.isEmpty
+            && exchange.pointee.plan.keepAlive && !exchange.pointee.isOverlong && count <= Worker.batchMax / 4
+            && worker.pointee.batch.count + count <= Worker.batchMax
+        if isPlain { worker.pointee.batch.append(exchange.pointee.out.readable) }
+        exchange.pointee.lock.unlock()
+        guard isPlain else { return false }
+        connection.pointee.current = nil
+        forget(connection, exchange)
+        pointee.unfinished -= 1
+        recycle(exchange)
+        return true
+    }
+
     /// The host has answered and its code has returned.
     private func answered(_ exchange: ExchangeRef, _ connection: ConnectionRef) -> Step {
         // A FIN alone does not close: requests that came ahead of it are still answered.
@@ -153,6 +179,7 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// Answered, no hooks: its bytes are in the batch, and the connection may go on.
     private func passOn(_ exchange: ExchangeRef, _ connection: ConnectionRef) -> Step {
+        warnOfBrokenPromise(exchange)
         connection.pointee.current = nil
         if pointee.settings.observesAll || exchange.withLock({ exchange.pointee.hostReferences }) > 0 {
             queueUnsent(connection, exchange)

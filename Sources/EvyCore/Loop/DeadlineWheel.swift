@@ -133,8 +133,15 @@ struct DeadlineWheel: ~Copyable {
         entries[Int(index)].slot = UInt16(truncatingIfNeeded: slot)
         if head != Self.none { entries[Int(head)].previous = index }
         heads[slot] = index
-        occupied[slot / 64] |= 1 << UInt64(slot % 64)
+        mark(slot, isOccupied: true)
         linked += 1
+    }
+
+    /// Written out: `|=` through a pointer's subscript is what ThreadSanitizer builds of Swift 6.3 cannot compile.
+    private func mark(_ slot: Int, isOccupied: Bool) {
+        let bit: UInt64 = 1 << UInt64(slot % 64)
+        let word = occupied[slot / 64]
+        occupied[slot / 64] = isOccupied ? word | bit : word & ~bit
     }
 
     private mutating func unlink(_ index: UInt32) {
@@ -144,7 +151,7 @@ struct DeadlineWheel: ~Copyable {
         if entry.previous == Self.none {
             let slot = Int(entry.slot)
             heads[slot] = entry.next
-            if entry.next == Self.none { occupied[slot / 64] &= ~(1 << UInt64(slot % 64)) }
+            if entry.next == Self.none { mark(slot, isOccupied: false) }
         } else {
             entries[Int(entry.previous)].next = entry.next
         }

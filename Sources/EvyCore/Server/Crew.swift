@@ -13,8 +13,8 @@ internal import Synchronization
 /// Ownership: owns the workers and the threads it started. Thread: any; state under `gate`.
 final class Crew: @unchecked Sendable {
     private static let idleNanoseconds: Int64 = 10_000_000_000
-    private static let lookNanoseconds: Int64 = 1_000_000
-    private static let looksBeforeSleep = 200
+    private static let lookNanoseconds: Int64 = 2_000_000
+    private static let looksBeforeSleep = 100
 
     private let limit: Int
     private let headMax: Int
@@ -233,7 +233,7 @@ final class Crew: @unchecked Sendable {
 
     // MARK: The watcher
 
-    /// Samples the lease each millisecond while host code runs; sleeps when the server is idle.
+    /// Samples the lease every two milliseconds while host code runs; sleeps when the server is idle.
     private func watch() {
         guard let reactor else { return }
         var seen = reactor.loop.pointee.lease.observed
@@ -249,7 +249,7 @@ final class Crew: @unchecked Sendable {
             } else {
                 looks += 1
             }
-            if looks >= 2, Lease.isInHostCode(now) {
+            if looks >= 1, Lease.isInHostCode(now) {
                 // From here on the ticket is the next one, won or lost.
                 gate.withLock { _ = takeLoop(from: nil, ticket: now) }
             } else if looks == Self.looksBeforeSleep {

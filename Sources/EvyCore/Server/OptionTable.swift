@@ -121,10 +121,10 @@ extension Options {
     private static let limitRows: [OptionRow] = [
         OptionRow(
             "max_request_line", .size(\.maxRequestLine, lineBounds), "8k",
-            "longest request line with its line end, else 414"),
+            "a request line that reaches this, line end counted, is answered 414"),
         OptionRow(
             "max_header_line", .size(\.maxHeaderLine, lineBounds), "8k",
-            "longest header line with its line end, else 431"),
+            "a header line that reaches this, line end counted, is answered 431"),
         OptionRow(
             "max_header_size", .size(\.maxHeaderSize, 64...(16 << 20)), "64k",
             "longest request head, else 431"),

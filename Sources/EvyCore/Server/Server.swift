@@ -41,7 +41,11 @@ final class Server: ReactorDelegate, @unchecked Sendable {
         guard !configuration.listeners.isEmpty else {
             throw ServerError(kind: .argument, text: "no address to listen on was given")
         }
-        self.configuration = configuration
+        // Only the callbacks are needed on. A duplicate of an adopted socket that lived on here would keep its
+        // backlog open after the listener was closed.
+        var kept = configuration
+        kept.listeners = []
+        self.configuration = kept
         do throws(OptionError) {
             try configuration.options.check()
             eventLog = try EventLog(configuration)
