@@ -42,8 +42,9 @@ extension UnsafeMutablePointer<Reactor> {
         let current = connection.pointee.current
         connection.pointee.current = nil
         if let current { orphan(current, reason, acked) }
-        // A body that only the end of the connection ends would look whole after a plain close. Everywhere else
-        // the client sees that something is missing, and a reset could destroy earlier answers on their way.
+        // A body that only the end of the connection ends would look whole after a plain close. Everywhere
+        // else the client sees that something is missing, and a reset could destroy earlier answers on their
+        // way.
         close(connection, hard: end == .writeTimeout || current?.pointee.plan.body == .untilClose)
         guard let current else { return }
         switch current.pointee.stage {

@@ -62,7 +62,8 @@ extension UnsafeMutablePointer<Reactor> {
     func watchReading(_ connection: ConnectionRef, _ watch: Bool) {
         var interest = connection.pointee.interest
         if watch {
-            // After a FIN too: requests may stand in the socket ahead of it, and the end is read like they are.
+            // After a FIN too: requests may stand in the socket ahead of it, and the end is read like they
+            // are.
             interest.insert(.readable)
             if !connection.pointee.flags.contains(.peerClosed) { interest.insert(.peerClosed) }
         } else {

@@ -50,8 +50,8 @@ struct Exchange: ~Copyable {
     enum BodyMode: UInt8 { case buffer, pull, push }
     enum BodyEnd: UInt8 { case open, complete, gone, timeout, limit, protocolError }
 
-    /// First, and nobody else's: ThreadSanitizer books a change of any member as one of the first byte, so what
-    /// other threads read must not lie there.
+    /// First, and nobody else's: ThreadSanitizer books a change of any member as one of the first byte, so
+    /// what other threads read must not lie there.
     private let anchor: UInt64 = 0
 
     // MARK: Set once for the life of the memory

@@ -38,7 +38,8 @@ extension UnsafeMutablePointer<Exchange> {
         let runnerWorker = pointee.worker
         pointee.lock.unlock()
         guard holdsLoop, let worker = runnerWorker else {
-            // A handler that waits for another request: nobody would serve that one, where no thread may move.
+            // A handler that waits for another request: nobody would serve that one, where no thread may
+            // move.
             let reactor = pointee.reactor
             return reactor.pointee.settings.mayMove || !reactor.pointee.delegate.isMember
         }

@@ -68,9 +68,7 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// Takes body bytes from the window. False: refused before the handler ran.
     func feed(_ exchange: ExchangeRef, _ window: UnsafeRawBufferPointer, _ position: inout Int) -> Bool {
-        let start = position
         let failure = feedBytes(exchange, window, &position)
-        exchange.pointee.wireReceived &+= UInt64(truncatingIfNeeded: position - start)
         guard let failure else { return true }
         // A handler that takes the body itself hears of it there, however the bytes arrived.
         if exchange.pointee.stage == .readingBody, pointee.settings.buffersBody {
@@ -88,6 +86,8 @@ extension UnsafeMutablePointer<Reactor> {
     ) -> HTTPError? {
         exchange.pointee.lock.lock()
         defer { exchange.pointee.lock.unlock() }
+        let before = position
+        defer { exchange.pointee.wireReceived &+= UInt64(truncatingIfNeeded: position - before) }
         let isWanted = exchange.pointee.response != .ended
         while true {
             do throws(HTTPError) {

@@ -30,7 +30,8 @@ extension UnsafeMutablePointer<Reactor> {
             pointee.delegate.wakeWatcher()
         }
         exchange.perform(job)
-        if !pointee.settings.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }  // it may have blocked long
+        // It may have blocked long, and nobody else has read the clock meanwhile.
+        if !pointee.settings.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }
         guard loop.pointee.lease.leave(ticket) else {
             exchange.endRun(rest: worker.pointee.rest)
             return .lost
@@ -132,8 +133,8 @@ extension UnsafeMutablePointer<Reactor> {
         }
     }
 
-    /// The usual end, under one lock: answered by a handler that has returned, nobody wants to hear more of it,
-    /// and the batch has room.
+    /// The usual end, under one lock: answered by a handler that has returned, nobody wants to hear more of
+    /// it, and the batch has room.
     private func passOnAtOnce(_ exchange: ExchangeRef) -> Bool {
         guard !pointee.settings.observesAll, let connection = exchange.pointee.connection,
             exchange.pointee.bodyEnd == .complete, exchange.pointee.sending.isEmpty,
@@ -160,7 +161,9 @@ extension UnsafeMutablePointer<Reactor> {
     /// The host has answered and its code has returned.
     private func answered(_ exchange: ExchangeRef, _ connection: ConnectionRef) -> Step {
         // A FIN alone does not close: requests that came ahead of it are still answered.
-        if !exchange.pointee.plan.keepAlive || exchange.hasBrokenBody { exchange.pointee.closesConnection = true }
+        if !exchange.pointee.plan.keepAlive || exchange.hasBrokenBody {
+            exchange.pointee.closesConnection = true
+        }
         pump(exchange)
         let isPumped = exchange.pointee.sending.isEmpty
         if !exchange.pointee.closesConnection, exchange.pointee.bodyEnd == .complete, isPumped,

@@ -137,7 +137,8 @@ struct DeadlineWheel: ~Copyable {
         linked += 1
     }
 
-    /// Written out: `|=` through a pointer's subscript is what ThreadSanitizer builds of Swift 6.3 cannot compile.
+    /// Written out: `|=` through a pointer's subscript is what ThreadSanitizer builds of Swift 6.3 cannot
+    /// compile.
     private func mark(_ slot: Int, isOccupied: Bool) {
         let bit: UInt64 = 1 << UInt64(slot % 64)
         let word = occupied[slot / 64]

@@ -41,8 +41,8 @@ final class Server: ReactorDelegate, @unchecked Sendable {
         guard !configuration.listeners.isEmpty else {
             throw ServerError(kind: .argument, text: "no address to listen on was given")
         }
-        // Only the callbacks are needed on. A duplicate of an adopted socket that lived on here would keep its
-        // backlog open after the listener was closed.
+        // Only the callbacks are needed on. A duplicate of an adopted socket that lived on here would keep
+        // its backlog open after the listener was closed.
         var kept = configuration
         kept.listeners = []
         self.configuration = kept
@@ -119,11 +119,15 @@ final class Server: ReactorDelegate, @unchecked Sendable {
 
     private func begin(onCaller: Bool) throws(ServerError) {
         let isFresh = gate.withLock {
-            guard state == .new, reactor.pointee.stopRequest.load(ordering: .relaxed) == 0 else { return false }
+            guard state == .new, reactor.pointee.stopRequest.load(ordering: .relaxed) == 0 else {
+                return false
+            }
             state = .running
             return true
         }
-        guard isFresh else { throw ServerError(kind: .state, text: "the server was started or stopped before") }
+        guard isFresh else {
+            throw ServerError(kind: .state, text: "the server was started or stopped before")
+        }
         for listener in listeners {
             let scheme = listener.tls == nil ? "http" : "https"
             let shown =
