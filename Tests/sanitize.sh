@@ -1,6 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The Swift tests under AddressSanitizer (leaks count) or ThreadSanitizer: sanitize.sh address|thread
+# The Swift tests and the behaviour tests under AddressSanitizer (leaks count) or ThreadSanitizer:
+# sanitize.sh address|thread
 set -eu
 cd "$(dirname "$0")/.."
-swift test --disable-xctest --sanitize="$1" --scratch-path ".build-$1"
+scratch=.build-$1
+swift test --disable-xctest --sanitize="$1" --scratch-path "$scratch"
+
+swift build --product evy --sanitize="$1" --scratch-path "$scratch"
+EVY_LIB_DIR=$PWD/$scratch/debug
+ln -sf libevy.so "$EVY_LIB_DIR/libevy.so.0"
+# The C programs need the sanitizer of Swift's own clang; that for threads asks for libdispatch.
+CC=$(dirname "$(readlink -f "$(command -v swift)")")/clang
+runtime=$(dirname "$CC")/../lib/swift/linux
+EVY_CFLAGS="-fsanitize=$1"
+if [ "$1" = thread ]; then
+    EVY_CFLAGS="$EVY_CFLAGS -L$runtime -Wl,-rpath,$runtime -Wl,--no-as-needed -ldispatch -lBlocksRuntime"
+fi
+TSAN_OPTIONS="suppressions=$PWD/Tests/thread.supp"
+EVY_TIME_FACTOR=2
+export CC EVY_LIB_DIR EVY_CFLAGS TSAN_OPTIONS EVY_TIME_FACTOR
+exec Tests/pytest.sh Tests/behaviour

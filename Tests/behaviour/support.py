@@ -27,6 +27,7 @@ from client import (
 __all__ = [
     "FACTOR",
     "PATIENCE",
+    "SANITIZED",
     "SANITIZER",
     "Closed",
     "Connection",
@@ -40,6 +41,8 @@ __all__ = [
     "wait_until",
 ]
 
+"""A library built with a sanitizer: memory is not given back at once, and there may be a thread more."""
+SANITIZED = "-fsanitize" in os.environ.get("EVY_CFLAGS", "")
 SANITIZER = re.compile(rb"(Address|Thread|Leak|UndefinedBehavior)Sanitizer|Fatal error|runtime error:")
 
 
@@ -168,7 +171,8 @@ class Server:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def threads(self):
-        return len(os.listdir(f"/proc/{self.pid}/task"))
+        watchers = 1 if "-fsanitize=thread" in os.environ.get("EVY_CFLAGS", "") else 0
+        return len(os.listdir(f"/proc/{self.pid}/task")) - watchers
 
     def cpu_seconds(self):
         with open(f"/proc/{self.pid}/stat") as stat:

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from support import FACTOR, Connection, raw_request, wait_until
+from support import FACTOR, SANITIZED, Connection, raw_request, wait_until
 
 
 def test_without_descriptors_accepting_pauses_and_does_not_spin(serve):
@@ -100,7 +100,7 @@ def test_five_thousand_idle_connections(serve, many_descriptors):
         connection.send(raw_request("GET", "/hello"))
         assert len(connection.receive()) > 0
         idle.append(connection)
-    assert server.resident_bytes() - before < 5000 * 16384
+    assert SANITIZED or server.resident_bytes() - before < 5000 * 16384
     times = []
     with Connection(server) as connection:
         for _ in range(200):
