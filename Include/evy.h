@@ -21,7 +21,8 @@
  *  R7 Callbacks run on a server thread.  Request handlers, body callbacks and post
  *     hooks may block: the loop then moves to another thread (option threads); log
  *     and access callbacks must not block.  They must return normally (no exception,
- *     longjmp, pthread_exit).  `user` is passed back as given; `drop(user)`, if not
+ *     longjmp, pthread_exit).  The library's own threads block all signals: those are
+ *     for the host's threads.  `user` is passed back as given; `drop(user)`, if not
  *     NULL, is called exactly once when the library has finished with it, also when
  *     the call that was to take it failed.
  *  R8 fork: config, TLS and listening sockets survive a fork; a started server does
@@ -219,7 +220,8 @@ EVY_API const char *evy_server_address(evy_server *s, uint32_t listener);
  * (always) REQUEST_URI RAW_URI SERVER_PROTOCOL SERVER_NAME SERVER_PORT SERVER_SOFTWARE
  * GATEWAY_INTERFACE REMOTE_ADDR REMOTE_PORT wsgi.url_scheme HTTPS ("on" under TLS, else
  * absent) CONTENT_TYPE CONTENT_LENGTH (where sent) HTTP_* (repeats joined with ", ",
- * Cookie with "; "; names that hold "_" are dropped unless option underscore_headers
+ * Cookie with "; "; an absolute request target wins over Host; on a unix socket the names
+ * are "unix" and the ports ""; names that hold "_" are dropped unless option underscore_headers
  * says otherwise), then the pairs of evy_config_env and evy_env_set.
  * Lifetime: until the request ends, that is for the whole handler, hooks and access
  * callback, and for as long as the request is retained. */
@@ -269,7 +271,8 @@ EVY_API const void *evy_body_buffer(evy_req *req, size_t *len);
  * (evy_body_on_data is in use). */
 EVY_API int64_t evy_body_read(evy_req *req, void *buf, size_t cap, int64_t wait_ms);
 /* Push: fn gets each piece as it arrives; data lives for the call.  The last call has
- * len 0 and st EVY_OK, or the error that ended the body as in evy_body_read.  Register
+ * len 0 and st EVY_OK, or the error that ended the body as in evy_body_read; where the
+ * answer ends before the body, no further call comes.  Register
  * it in the handler; the request must be retained until then to be answered later.
  * Errors: EVY_E_ARG, EVY_E_STATE (already registered, or reading has begun). */
 typedef void (*evy_body_fn)(void *user, evy_req *req, const void *data, size_t len,
@@ -282,10 +285,11 @@ EVY_API evy_status evy_body_pause(evy_req *req, int32_t paused);
 /* ---- response --------------------------------------------------------------------------- */
 
 /* Headers are R4 pairs, names and values checked (EVY_E_FIELD).  Date, Content-Length,
- * Transfer-Encoding and Connection are the library's: the host's own Date and
- * Content-Length are used, its `Connection: close` is obeyed, every other hop-by-hop field
- * is dropped.  reason NULL: the standard phrase.  HEAD, 1xx, 204 and 304 never get a body
- * on the wire. */
+ * Transfer-Encoding and Connection are the library's: the host's own Date and Content-
+ * Length are used, its `Connection: close` is obeyed, every other hop-by-hop field is
+ * dropped.  A Content-Length that is not the length of the body given is EVY_E_FIELD, and
+ * after EVY_E_FIELD or EVY_E_ARG the request can still be answered.  reason NULL: the
+ * standard phrase.  HEAD, 1xx, 204 and 304 never get a body on the wire. */
 
 /* The whole answer in one call, copied.  headers may be NULL with length 0.
  * Errors: EVY_E_ARG (status not 200..599), EVY_E_FIELD, EVY_E_STATE (already answered),

@@ -3,6 +3,7 @@
 #ifndef EVY_MISUSE_H
 #define EVY_MISUSE_H
 #include <evy.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -10,7 +11,7 @@ struct misuse {
   const char *cert, *key;           /* a pair */
   const char *other_cert, *other_key; /* another pair */
   const char *locked_cert, *locked_key; /* pass phrase "sesame" */
-  int checks, failed;
+  atomic_int checks, failed; /* handlers count too, on threads of the library */
 };
 extern struct misuse misuse;
 
