@@ -285,8 +285,8 @@ EVY_API evy_status evy_body_pause(evy_req *req, int32_t paused);
 /* ---- response --------------------------------------------------------------------------- */
 
 /* Headers are R4 pairs, names and values checked (EVY_E_FIELD).  Date, Content-Length,
- * Transfer-Encoding and Connection are the library's: the host's own Date and Content-
- * Length are used, its `Connection: close` is obeyed, every other hop-by-hop field is
+ * Transfer-Encoding and Connection are the library's: the host's own Date and
+ * Content-Length are used, its `Connection: close` is obeyed, every other hop-by-hop field is
  * dropped.  A Content-Length that is not the length of the body given is EVY_E_FIELD, and
  * after EVY_E_FIELD or EVY_E_ARG the request can still be answered.  reason NULL: the
  * standard phrase.  HEAD, 1xx, 204 and 304 never get a body on the wire. */
