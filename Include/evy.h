@@ -117,7 +117,7 @@ EVY_API const char *evy_option_help(const char *key);
 
 /* A pair that every request's environ gets ahead of the request's own (a request key
  * such as REQUEST_METHOD cannot be overridden, wsgi.url_scheme can).  Copied.
- * Errors: EVY_E_ARG (NULL, empty name), EVY_E_FIELD (no UTF-8 problem is checked). */
+ * Errors: EVY_E_ARG (NULL, empty name). */
 EVY_API evy_status evy_config_env(evy_config *cfg, const char *name, const char *value);
 
 /* Listeners, any number; tls NULL = clear text.  Address forms: "host:port",

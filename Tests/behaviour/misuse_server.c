@@ -2,6 +2,8 @@
 // misuse_server.c - servers in the wrong state: twice, too late, without parts, after a fork, freed early.
 #include "misuse.h"
 #include <arpa/inet.h>
+#include <dirent.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -75,6 +77,51 @@ static void incomplete(void) {
   evy_config_free(cfg);
 }
 
+static int descriptors(void) {
+  int count = 0;
+  DIR *folder = opendir("/proc/self/fd");
+  while (folder != NULL && readdir(folder) != NULL) {
+    count++;
+  }
+  closedir(folder);
+  return count;
+}
+
+/* Whatever goes wrong while the server is made, nothing that was opened on the way stays. */
+static void failed_servers_leave_nothing(void) {
+  static const char *const wrong[][3] = {{"192.0.2.1:0", NULL, NULL},
+                                         {"unix:/nonexistent/evy.sock", NULL, NULL},
+                                         {"127.0.0.1:0", "access_log", "/nonexistent/access.log"},
+                                         {"127.0.0.1:0", "error_log", "/nonexistent/error.log"},
+                                         {"127.0.0.1:0", "write_low_water", "512m"}};
+  int before = descriptors();
+  char path[64];
+  snprintf(path, sizeof path, "unix:/tmp/evy-misuse-%d.sock", (int)getpid());
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    evy_server *server = (evy_server *)&server;
+    evy_config *cfg = evy_config_new();
+    int mine = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    CHECK(bind(mine, (struct sockaddr *)&any, sizeof any) == 0);
+    evy_config_on_request(cfg, answer_hello, NULL, NULL);
+    GIVES(EVY_OK, evy_config_listen(cfg, "127.0.0.1:0", NULL));
+    GIVES(EVY_OK, evy_config_listen(cfg, path, NULL));
+    GIVES(EVY_OK, evy_config_listen_fd(cfg, mine, NULL));
+    GIVES(EVY_OK, evy_config_listen(cfg, wrong[i][0], NULL));
+    if (wrong[i][1] != NULL) {
+      evy_config_set(cfg, wrong[i][1], wrong[i][2]);
+    }
+    CHECK(evy_server_new(cfg, &server) < 0 && server == NULL);
+    NAMES(evy_config_error(cfg), wrong[i][1] == NULL ? wrong[i][0] : wrong[i][1]);
+    CHECK(access(path + 5, F_OK) != 0); /* the unix socket's file is gone too */
+    evy_config_free(cfg);
+    close(mine);
+    if (!CHECK(descriptors() == before)) {
+      printf("  after %s\n", wrong[i][0]);
+    }
+  }
+}
+
 static void wrong_states(void) {
   evy_server *server = started_server(answer_hello, NULL);
   CHECK(strcmp(evy_server_error(server), "") == 0);
@@ -100,6 +147,7 @@ static void wrong_states(void) {
 void chapter_server(void) {
   null_server();
   incomplete();
+  failed_servers_leave_nothing();
   wrong_states();
   evy_config *cfg = evy_config_new();
   evy_server *server = NULL;

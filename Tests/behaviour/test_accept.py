@@ -3,6 +3,7 @@
 
 import resource
 import signal
+import socket
 import time
 
 import pytest
@@ -63,8 +64,6 @@ def test_a_thousand_resets_before_accept(serve, tls):
 
 def test_requests_queued_before_accept_are_served(serve):
     """The client has sent and ended its side before the server looks."""
-    import socket
-
     server = serve()
     server.signal(signal.SIGSTOP)
     clients = [
@@ -125,3 +124,25 @@ def test_an_idle_server_sleeps(serve):
         spent = server.cpu_seconds()
         time.sleep(0.7)
         assert server.cpu_seconds() - spent < 0.05
+
+
+def test_a_listener_that_is_shut_for_good_is_told_once_and_harms_nobody(serve):
+    """Its owner shuts the adopted socket: accept fails with EINVAL for ever, which no waiting mends."""
+    with socket.socket() as mine:
+        mine.bind(("127.0.0.1", 0))
+        mine.listen(8)
+        server = serve(
+            "--listen-fd", str(mine.fileno()), "--listen", "127.0.0.1:0", pass_fds=(mine.fileno(),)
+        )
+        with Connection(port=server.ports[0]) as kept, Connection(port=server.ports[1]) as other:
+            assert kept.alive() and other.alive()
+            mine.shutdown(socket.SHUT_RDWR)
+            wait_until(lambda: server.logged(worst=1), "a log line")
+            spent, start = server.cpu_seconds(), time.monotonic()
+            time.sleep(1)
+            assert server.cpu_seconds() - spent < 0.3 * (time.monotonic() - start), "it spins"
+            assert kept.alive() and other.alive()
+        with Connection(port=server.ports[1]) as fresh:
+            assert fresh.alive()
+        lines = server.logged(worst=2)
+        assert len(lines) == 1 and server.addresses[0] in lines[0], lines

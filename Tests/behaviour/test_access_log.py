@@ -3,9 +3,10 @@
 
 import os
 import re
+from datetime import datetime, timedelta, timezone
 
 import pytest
-from support import Connection, all_responses, raw_request, wait_until
+from support import FACTOR, Connection, all_responses, raw_request, wait_until
 
 DEFAULT = re.compile(
     r'127\.0\.0\.1 - - \[\d\d/[A-Z][a-z][a-z]/\d{4} \d\d:\d\d:\d\d\] "(.*)" (\d+) (\d+) (\d+\.\d{6})'
@@ -186,6 +187,26 @@ def test_forwarded_for_counts_only_when_trusted(serve):
         with Connection(server) as connection:
             connection.get("/hello", "X-Forwarded-For: 1.2.3.4, 5.6.7.8")
         assert server.expect("access")["line"] == expected
+
+
+def test_forwarded_for_of_several_lines_is_one_list(serve):
+    """Each proxy on the way may add a line of its own; the last alone is not what environ says."""
+    server = serve(log_x_forwarded_for="true", access_log_format="%(client_ip)s|%(x_forwarded_for)s")
+    with Connection(server) as connection:
+        connection.get("/hello", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-For: 5.6.7.8, 9.9.9.9")
+    client, forwarded = server.expect("access")["line"].split("|")
+    assert client == "1.2.3.4,5.6.7.8,9.9.9.9,127.0.0.1"
+    assert forwarded == "1.2.3.4, 5.6.7.8, 9.9.9.9"
+
+
+def test_date_time_is_local_and_has_no_zone(serve, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")  # UTC+05:45
+    server = serve(access_log_format="%(date_time)s")
+    with Connection(server) as connection:
+        connection.get("/hello")
+    told = datetime.strptime(server.expect("access")["line"], "%d/%b/%Y %H:%M:%S")
+    now = datetime.now(timezone(timedelta(hours=5, minutes=45))).replace(tzinfo=None)
+    assert abs((now - told).total_seconds()) < 60 * FACTOR
 
 
 def test_five_hundred_mixed_requests_one_line_each_and_sums_agree(serve, tmp_path):

@@ -5,7 +5,7 @@ import socket
 import time
 
 import pytest
-from support import Connection, chunks, pattern, raw_request, wait_until
+from support import FACTOR, Connection, chunks, pattern, raw_request, wait_until
 
 TOTAL = 26_214_400  # a promised length no early leaver ever gets
 TARGET = f"/streamed?n={TOTAL}&piece=65536"
@@ -229,3 +229,143 @@ def test_sum_over_many_mixed_requests(serve):
     assert len(complete) == 400
     assert sum(line["stats"]["wire_out"] for line in complete) == counted
     assert {line["end"] for line in lines} == {"complete", "client-reset"}
+
+
+@pytest.mark.parametrize("target", ["/fixed?n=5000", "/streamed?n=5000"])
+def test_a_head_answer_tells_the_promised_length(serve, target):
+    stats = measured(serve(), raw_request("HEAD", target), "HEAD")[0]["stats"]
+    assert (stats["content_length"], stats["body_out"]) == (5000, 0)
+
+
+@pytest.mark.parametrize(
+    "target, status, end",
+    [
+        ("/abort?when=before", 0, "aborted"),
+        ("/abort?when=body", 200, "aborted"),
+        ("/unfinished", 200, "handler-error"),
+        ("/promise?promise=10&send=3", 200, "handler-error"),
+        ("/deferred?how=abort", 0, "aborted"),
+    ],
+)
+def test_the_status_is_what_the_client_was_sent(either, target, status, end):
+    """Zero where no head went out; a cut answer keeps the status that did, in hook and line alike."""
+    server = either(access_log_format="%(status_code)s %(aborted)s %(wire_bytes)s")
+    with Connection(server) as connection:
+        connection.send(raw_request("GET", target))
+        data, _ = connection.ending()
+    hook = server.expect("hook", name="figures")
+    assert (hook["stats"]["status"], hook["end"]) == (status, end)
+    assert hook["stats"]["wire_out"] == len(data)
+    line = server.expect("access")["line"]
+    assert line == f"{status or '-'} {end} {len(data)}"
+
+
+def test_a_request_cut_by_the_stop_before_its_head_has_no_status(serve):
+    server = serve()
+    with Connection(server) as connection:
+        connection.send(raw_request("GET", "/deferred?gate=1"))
+        server.expect("call", step="deferred")
+        server.command("stop", 0, 0)
+        assert connection.ending()[0] == b""
+    hook = server.expect("hook", name="figures")
+    assert (hook["end"], hook["stats"]["status"], hook["stats"]["wire_out"]) == ("shutdown", 0, 0)
+    assert hook["stats"]["us_first_byte"] == -1
+    server.command("open", 1)
+
+
+def test_hooks_wait_for_the_last_byte_and_not_only_for_the_handler(serve):
+    """The handler has handed over 20 MB and returned; the hook comes when the kernel has the last of them."""
+    server = serve()
+    with Connection(server, rcvbuf=4096) as connection:
+        connection.send(raw_request("GET", "/fixed?n=20000000"))
+        assert server.call("respond") == "EVY_OK"
+        time.sleep(0.3)
+        assert not server.select("hook") and not server.select("access")
+        answer = connection.response()
+        assert answer.body == pattern(20_000_000)
+    hook = server.expect("hook", name="figures")
+    assert (hook["end"], hook["stats"]["wire_out"]) == ("complete", answer.byte_count)
+    assert hook["stats"]["us_total"] > 250_000 + hook["stats"]["us_first_byte"]
+
+
+# ---- the access line's figures
+
+
+def test_body_length_counts_the_whole_answer_and_not_100_continue(serve):
+    server = serve(body="stream", access_log_format="%(body_length)s %(wire_bytes)s")
+    with Connection(server) as connection:
+        connection.send(
+            b"POST /pull HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+        )
+        interim = connection.response().byte_count
+        answer = connection.send(b"abc").response()
+    assert interim == 25
+    line = server.expect("access")["line"]
+    assert line == f"{answer.byte_count} {answer.byte_count + interim}"
+
+
+def test_wall_seconds_ends_before_the_hooks(serve):
+    server = serve(access_log_format="%(wall_seconds)s")
+    with Connection(server) as connection:
+        connection.get("/hooks?n=1&gate=1")
+        server.expect("call", step="hook-waits")
+        time.sleep(0.4 * FACTOR)
+        server.command("open", 1)
+        line = server.expect("access")
+    assert float(line["line"]) < 0.3 * FACTOR and line["stats"]["us_total"] < 300_000 * FACTOR
+
+
+# ---- a body that the handler leaves unread
+
+
+def test_an_unread_body_that_never_comes_is_not_waited_for_long(serve):
+    """The answer was whole at once: hook, line and the connection's end are due soon, not at body_timeout."""
+    server = serve(body="stream")
+    with Connection(server) as connection:
+        start = time.monotonic()
+        connection.send(b"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+        assert connection.response().body == b"Hello, World!\r\n"
+        hook = server.expect("hook", name="figures", patience=4 * FACTOR)
+        assert (hook["end"], hook["stats"]["kept_alive"]) == ("complete", 0)
+        assert connection.ending() == (b"", "eof")
+        assert time.monotonic() - start < 4 * FACTOR
+    assert server.expect("access")["end"] == "complete"
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_who_leaves_with_a_whole_answer_and_sends_no_body_has_taken_all_of_it(either, how):
+    """Every byte of the answer was taken: that is what complete means, whatever became of the body."""
+    server = either(body="stream")
+    connection = Connection(server)
+    connection.send(b"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+    answer = connection.response()
+    getattr(connection, how)()
+    hook = server.expect("hook", name="figures")
+    assert (hook["end"], hook["stats"]["wire_out"]) == ("complete", answer.byte_count)
+
+
+def test_wall_seconds_holds_the_time_of_an_unread_body(serve):
+    server = serve(body="stream")
+    with Connection(server) as connection:
+        connection.send(b"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n").response()
+        time.sleep(0.3)
+        assert not server.select("hook") and not server.select("access")
+        connection.send(b"abc")
+        assert server.expect("hook", name="figures")["stats"]["us_total"] > 250_000
+        assert connection.alive()
+
+
+def test_a_body_that_is_only_read_away_is_counted_like_any_other(serve):
+    """Whether it comes with the head or after the answer."""
+    server = serve(body="stream")
+    start = b"POST /hello HTTP/1.1\r\nHost: x\r\n"
+    whole = start + b"Transfer-Encoding: chunked\r\n\r\n" + chunks(b"a", b"bc")
+    head = start + b"Content-Length: 3\r\n\r\n"
+    with Connection(server) as connection:
+        connection.send(whole).response()
+        connection.send(head + b"abc").response()
+        connection.send(head).response()
+        assert connection.send(b"abc").alive()
+    stats = [hook["stats"] for hook in server.expect("hook", count=4)][:3]
+    assert [s["wire_in"] for s in stats] == [len(whole), len(head) + 3, len(head) + 3]
+    assert [s["body_in"] for s in stats] == [3, 3, 3]

@@ -259,3 +259,21 @@ def test_environ_of_an_ipv6_peer(serve, has_ipv6):
     with Connection(address=("::1", server.port), family=socket.AF_INET6) as connection:
         found = dict(connection.get("/env").json()["block"])
     assert (found["SERVER_NAME"], found["REMOTE_ADDR"]) == ("::1", "::1")
+
+
+def test_server_name_is_the_address_the_client_connected_to(serve):
+    """Neither the listener's, which is every address, nor what Host says."""
+    server = serve(listen=[":0"])
+    for host in ("127.0.0.1", "127.0.0.2"):
+        with Connection(address=(host, server.port)) as connection:
+            found = dict(connection.get("/env", "Host: other.example:1").json()["block"])
+        assert (found["SERVER_NAME"], found["SERVER_PORT"]) == (host, str(server.port))
+        assert found["HTTP_HOST"] == "other.example:1"
+
+
+def test_each_request_of_a_connection_has_an_environ_of_its_own(shared):
+    with Connection(shared) as connection:
+        connection.get("/env-set?note=first", "X-A: 1", "Content-Type: text/x", "Cookie: a=1")
+        found = dict(connection.get("/env").json()["block"])
+    assert found["REQUEST_METHOD"] == "GET" and found["QUERY_STRING"] == ""
+    assert not {"x.note", "HTTP_X_A", "CONTENT_TYPE", "HTTP_COOKIE"} & set(found)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # test_handlers - handlers that block, answers from other threads, and the library's own threads.
 
+import os
 import signal
 import threading
 import time
@@ -165,3 +166,24 @@ def test_the_library_changes_no_signal_disposition(serve):
     assert int(masks["SigIgn"], 16) & ~int(own["SigIgn"], 16) == 0
     assert int(masks["SigIgn"], 16) & 1 << (signal.SIGPIPE - 1) == 0
     assert masks["SigBlk"] == own["SigBlk"]
+
+
+def test_signals_are_for_the_hosts_threads_alone(serve):
+    """All that can be blocked is blocked on the library's threads; main and control thread are the host's."""
+    server = serve(threads="4")
+    blocked = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(3)]
+    server.expect("call", count=3, step="at-gate")
+    with Connection(server) as connection:
+        assert connection.alive()
+    masks = []
+    for task in os.listdir(f"/proc/{server.pid}/task"):
+        with open(f"/proc/{server.pid}/task/{task}/status") as status:
+            masks.append(int(next(line for line in status if line.startswith("SigBlk:")).split()[1], 16))
+    wanted = sum(1 << (number - 1) for number in (1, 2, 3, 10, 12, 13, 14, 15, 17))
+    open_to_signals = [mask for mask in masks if mask & wanted != wanted]
+    watchers = 1 if "-fsanitize=thread" in os.environ.get("EVY_CFLAGS", "") else 0
+    assert len(masks) >= 5 and len(open_to_signals) <= 2 + watchers, [hex(mask) for mask in masks]
+    server.command("open", 1)
+    for connection in blocked:
+        connection.response()
+        connection.close()

@@ -31,6 +31,7 @@ def field_of(count):
 def test_request_line(serve, options, limit):
     server = serve(**options)
     assert status_of(server, line_of(limit - 1))[0] == 404
+    assert status_of(server, line_of(limit)) == (414, "Request URI Too Long")
     assert status_of(server, line_of(limit + 1))[0] == 414
     assert status_of(server, line_of(limit * 4))[0] == 414
 
@@ -41,6 +42,7 @@ def test_request_line(serve, options, limit):
 def test_header_line(serve, options, limit):
     server = serve(**options)
     assert status_of(server, field_of(limit - 1))[0] == 200
+    assert status_of(server, field_of(limit))[0] == 431
     assert status_of(server, field_of(limit + 1)) == (431, "Header Line Too Long")
     assert status_of(server, field_of(limit * 4))[0] == 431
 

@@ -2,11 +2,15 @@
 # test_listeners - IPv4, IPv6, every address, unix paths, adopted descriptors, port 0, and what fails.
 
 import os
+import re
+import select
+import signal
 import socket
 import stat
+import time
 
 import pytest
-from support import Connection
+from support import Connection, wait_until
 
 
 def test_port_zero_is_chosen_by_the_kernel_and_told(serve):
@@ -174,3 +178,113 @@ def test_descriptors_are_closed_in_children(serve):
                 with open(f"/proc/{server.pid}/fdinfo/{name}") as info:
                     flags = next(line for line in info if line.startswith("flags:"))
                 assert int(flags.split()[1], 8) & os.O_CLOEXEC, (name, target)
+
+
+# ---- what is told at the start
+
+
+def startup(server):
+    def lines():
+        return [text for text in server.logged(worst=3) if "starting up" in text]
+
+    return wait_until(lambda: len(lines()) == len(server.addresses) and lines(), "the startup lines")
+
+
+def test_each_listener_has_its_startup_line(serve, pair, tmp_path):
+    path = tmp_path / "evy.sock"
+    plain = ["--listen", "127.0.0.1:0", "--listen", f"unix:{path}"]
+    server = serve(*plain, "--tls", *pair, "--listen", ":0", log_level="info")
+    assert startup(server) == [
+        f"({server.pid}) wsgi starting up on http://127.0.0.1:{server.ports[0]}/",
+        f"({server.pid}) wsgi starting up on http:{path}",
+        f"({server.pid}) wsgi starting up on https://0.0.0.0:{server.ports[2]}/",
+    ]
+
+
+@pytest.mark.parametrize("scheme, implied, other", [("http", 80, 443), ("https", 443, 80)])
+def test_the_startup_line_leaves_out_the_port_that_the_scheme_implies(serve, pair, scheme, implied, other):
+    addresses = [f"127.0.80.43:{implied}", f"127.0.80.43:{other}"]
+    for address in addresses:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.80.43", int(address.split(":")[1])))
+            except OSError as error:
+                pytest.skip(f"{address} cannot be had here: {error}")
+    server = serve(listen=addresses, tls=pair if scheme == "https" else None)
+    assert [text.split(" on ")[1] for text in startup(server)] == [
+        f"{scheme}://127.0.80.43/",
+        f"{scheme}://127.0.80.43:{other}/",
+    ]
+
+
+# ---- what the options of a listener do
+
+
+def accepted_by_the_kernel(server, count):
+    """How many of count connections the kernel completes while the server does not accept."""
+    server.signal(signal.SIGSTOP)
+    clients = [socket.socket() for _ in range(count)]
+    for client in clients:
+        client.setblocking(False)
+        client.connect_ex(("127.0.0.1", server.port))
+    poll = select.poll()
+    for client in clients:
+        poll.register(client, select.POLLOUT)
+    time.sleep(0.3)
+    done = len(poll.poll(0))
+    server.signal(signal.SIGCONT)
+    for client in clients:
+        client.close()
+    return done
+
+
+def test_backlog_is_what_the_kernel_holds(serve):
+    assert accepted_by_the_kernel(serve(backlog="3"), 20) == 4, "the kernel takes one more than it is told"
+    assert accepted_by_the_kernel(serve(), 20) == 20
+
+
+def test_every_ipv6_address_leaves_the_ipv4_ones_alone(serve, has_ipv6):
+    if not has_ipv6:
+        pytest.skip("no IPv6 on this machine")
+    server = serve(listen=["[::]:0"])
+    with pytest.raises(ConnectionRefusedError):
+        Connection(address=("127.0.0.1", server.port))
+    both = serve(listen=[f"127.0.0.1:{server.port}"])
+    assert both.port == server.port
+
+
+# ---- the file of a unix socket
+
+
+def test_the_path_goes_with_its_server_and_nothing_else_does(serve, tmp_path):
+    path = tmp_path / "evy.sock"
+    server = serve(listen=[f"unix:{path}"])
+    server.command("stop", 0, 0)
+    assert server.command("wait", 0, 5000) == "EVY_OK"
+    assert not path.exists()
+
+
+def test_a_path_left_by_a_dead_server_is_taken_over(serve, tmp_path):
+    path = tmp_path / "evy.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+        dead.listen()
+    assert path.exists()
+    serve(listen=[f"unix:{path}"])
+    with Connection(address=str(path), family=socket.AF_UNIX) as connection:
+        assert connection.alive()
+
+
+def test_a_path_in_use_is_refused_and_left_alone(serve, tmp_path):
+    path = tmp_path / "evy.sock"
+    serve(listen=[f"unix:{path}"])
+    with pytest.raises(RuntimeError, match=f"EVY_E_BIND.*{re.escape(str(path))}"):
+        serve(listen=[f"unix:{path}"])
+    with Connection(address=str(path), family=socket.AF_UNIX) as connection:
+        assert connection.alive()
+    plain = tmp_path / "plain"
+    plain.write_text("mine")
+    with pytest.raises(RuntimeError, match=f"EVY_E_BIND.*{re.escape(str(plain))}"):
+        serve(listen=[f"unix:{plain}"])
+    assert plain.read_text() == "mine"

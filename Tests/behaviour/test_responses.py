@@ -221,8 +221,10 @@ def test_pieces_before_the_beginning_and_answers_within_are_refused(shared):
 def test_no_answer_at_all_becomes_500(serve, target):
     server = serve()
     with Connection(server) as connection:
-        answer = connection.get(target)
-        assert answer.status == 500
+        answer = connection.get(target, "Connection: keep-alive")
+        assert (answer.status, answer.reason) == (500, "Internal Server Error")
+        assert answer["Content-Type"].startswith("text/plain") and answer.framing == "length"
+        assert answer.closes and connection.ending() == (b"", "eof")
         hook = server.expect("hook", name="figures")
         assert hook["stats"]["status"] == 500 and hook["end"] == "handler-error"
     with Connection(server) as connection:
@@ -238,6 +240,15 @@ def test_a_begun_answer_that_is_never_ended_is_cut(serve, target):
     assert server.expect("hook", name="figures")["end"] == "handler-error"
     with Connection(server) as connection:
         assert connection.alive()
+
+
+def test_a_cut_answer_to_a_10_client_never_looks_whole(either):
+    """Its body ends with the connection, so a plain end would say that all of it has come."""
+    server = either()
+    with Connection(server) as connection:
+        connection.send(b"GET /unfinished HTTP/1.0\r\n\r\n")
+        assert connection.ending()[1] == "reset"
+    assert server.expect("hook", name="figures")["stats"]["status"] == 200
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,13 @@ static inline unsigned evy_mask_not_plain(evy_bytes16 bytes) {
   return evy_bits16((evy_mask16)((letter < 26) | (digit < 10) | (bytes == '-'))) ^ 0xffffu;
 }
 
+/* Everything but letters, digits, '-' and '.'. */
+static inline unsigned evy_mask_not_domain(evy_bytes16 bytes) {
+  evy_bytes16 letter = (bytes | 0x20) - 'a';
+  evy_bytes16 digit = bytes - '0';
+  return evy_bits16((evy_mask16)((letter < 26) | (digit < 10) | (bytes == '-') | (bytes == '.'))) ^ 0xffffu;
+}
+
 static inline unsigned evy_mask_target(evy_bytes16 bytes) {
   return evy_bits16((evy_mask16)((bytes < 0x21) | (bytes == 0x7f) | (bytes == '#') | (bytes == '%') |
                                  (bytes == '?')));
@@ -117,6 +124,30 @@ static inline size_t evy_scan_token(const uint8_t *base, size_t from, size_t to)
   from = evy_scan_plain(base, from, to);
   while (from < to && evy_is_token(base[from])) from++;
   return from;
+}
+
+static inline size_t evy_scan_domain(const uint8_t *base, size_t from, size_t to) {
+  EVY_SCAN_STEPS(evy_mask_not_domain)
+  return from;
+}
+
+/* The end of a reg-name, or of its part before a percent sign. */
+static inline size_t evy_scan_host(const uint8_t *base, size_t from, size_t to) {
+  from = evy_scan_domain(base, from, to);
+  while (from < to && evy_is_host(base[from])) from++;
+  return from;
+}
+
+/* A decimal number up to 65535 that fills base[from..<to] (0 when that is empty); -1: it is none. */
+static inline int32_t evy_port_number(const uint8_t *base, size_t from, size_t to) {
+  uint32_t number = 0;
+  for (; from < to; from++) {
+    uint32_t digit = (uint32_t)base[from] - '0';
+    if (digit > 9) return -1;
+    number = number * 10 + digit;
+    if (number > 65535) return -1;
+  }
+  return (int32_t)number;
 }
 
 static inline size_t evy_scan_target(const uint8_t *base, size_t from, size_t to) {

@@ -19,10 +19,6 @@ enum ASCII {
     @inline(__always)
     static func isFieldValueByte(_ byte: UInt8) -> Bool { evy_is_control(byte) == 0 }
 
-    /// A byte of a registered name, percent signs apart.
-    @inline(__always)
-    static func isHostChar(_ byte: UInt8) -> Bool { evy_is_host(byte) != 0 }
-
     @inline(__always)
     static func isDigit(_ byte: UInt8) -> Bool { byte &- 0x30 < 10 }
 

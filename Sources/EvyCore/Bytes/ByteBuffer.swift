@@ -197,3 +197,17 @@ internal import Glibc
         return false
     }
 }
+
+extension UnsafeRawBufferPointer {
+    func equals(_ text: StaticString) -> Bool {
+        unsafe equals(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    func equals(_ other: UnsafeRawBufferPointer) -> Bool {
+        guard count == other.count, let mine = baseAddress, let theirs = other.baseAddress else {
+            return count == other.count
+        }
+        // SAFETY: both have count bytes.
+        return unsafe memcmp(mine, theirs, count) == 0
+    }
+}

@@ -58,6 +58,22 @@ enum Scanner {
         unsafe scan(bytes, from, to) { base, from, to in unsafe evy_scan_target(base, from, to) }
     }
 
+    /// First byte that is neither unreserved nor a sub-delim: the end of a registered name, or a percent sign.
+    @inline(__always)
+    static func hostEnd(_ bytes: RawSpan, _ from: Int, _ to: Int) -> Int {
+        unsafe scan(bytes, from, to) { base, from, to in unsafe evy_scan_host(base, from, to) }
+    }
+
+    /// The number, up to 65535, whose digits these bytes are; 0 for none at all, -1 for anything else.
+    @inline(__always)
+    static func portNumber(_ bytes: RawSpan, _ from: Int, _ to: Int) -> Int {
+        guard from < to else { return 0 }
+        guard from >= 0, to <= bytes.byteCount else { return -1 }
+        return unsafe scan(bytes, from, to) { base, from, to in
+            Int(unsafe evy_port_number(base, from, to))
+        }
+    }
+
     @inline(__always)
     private static func scan(
         _ bytes: RawSpan, _ from: Int, _ to: Int,

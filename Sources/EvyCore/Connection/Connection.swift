@@ -10,7 +10,7 @@ typealias ConnectionRef = UnsafeMutablePointer<Connection>
 /// Thread:    the holder of the loop. Never copied; reached through a pointer.
 struct Connection: ~Copyable {
     /// What the connection's one deadline stands for.
-    enum Wait: UInt8 { case nothing, handshake, head, idle, body, write, linger }
+    enum Wait: UInt8 { case nothing, handshake, head, idle, body, unreadBody, write, linger }
 
     struct Flags: OptionSet {
         let rawValue: UInt8

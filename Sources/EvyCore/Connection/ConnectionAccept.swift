@@ -42,8 +42,8 @@ extension UnsafeMutablePointer<Reactor> {
             }
             switch -descriptor {
             case EAGAIN: return
-            case EMFILE, ENFILE, ENOBUFS, ENOMEM, EBADF, EINVAL, ENOTSOCK:
-                return pauseAccept(because: -descriptor, listener)
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM: return pauseAccept(because: -descriptor, listener)
+            case EBADF, EINVAL, ENOTSOCK: return abandon(listener, because: -descriptor)
             default: continue  // that client's own failure: ECONNABORTED, EPROTO, EPERM, ENETDOWN ...
             }
         }
@@ -56,6 +56,14 @@ extension UnsafeMutablePointer<Reactor> {
             "cannot accept on \(listener.text): \(SystemCalls.text(of: error)); trying again in 100 ms")
         watchListeners(false)
         loop.pointee.deadlines.set(Reactor.acceptIndex, deadline: nowMilliseconds + Self.acceptPause)
+    }
+
+    /// The host has shut its socket: nobody will come through this door any more. The others stay open.
+    private func abandon(_ listener: Listener, because error: Int32) {
+        pointee.delegate.log(
+            .error, "gave up listening on \(listener.text): \(SystemCalls.text(of: error))")
+        loop.pointee.poll.remove(listener.descriptor)
+        listener.close()
     }
 
     func resumeAccept() {

@@ -142,6 +142,7 @@ extension UnsafeMutablePointer<Reactor> {
             exchange.pointee.stage = .serving
             switch run(exchange, .handler) {
             case .done: break
+            case .passedOn: return .next
             case .queued: return .wait
             case .lost: return .lost
             }

@@ -18,7 +18,7 @@ extension UnsafeMutablePointer<Reactor> {
         case .write:
             milliseconds = settings.writeTimeout
             connection.pointee.ackedMark = SystemCalls.bytesAcked(connection.pointee.descriptor)
-        case .linger: milliseconds = settings.lingerTimeout
+        case .linger, .unreadBody: milliseconds = settings.lingerTimeout
         }
         let deadline =
             milliseconds < 0 || milliseconds == DeadlineWheel.never
@@ -41,18 +41,22 @@ extension UnsafeMutablePointer<Reactor> {
             switch exchange.pointee.stage {
             case .readingHead: due = .head
             case .readingBody: due = .body
-            case .serving: due = exchange.isOwedBody ? .body : .nothing
+            case .serving: due = exchange.bodyWait
             case .hooking, .finished: due = .nothing
             }
         } else {
             due = connection.pointee.requests == 0 ? .head : .idle
         }
         // A head must be complete in its time however often a byte of it comes; a body goes by windows.
-        let isRunning = due == connection.pointee.wait && (due == .head || due == .body || due == .handshake)
+        let isRunning: Bool
+        switch due {
+        case .head, .body, .unreadBody, .handshake: isRunning = due == connection.pointee.wait
+        case .nothing, .idle, .write, .linger: isRunning = false
+        }
         if !isRunning { wait(connection, due) }
         // While a request is served, reading is stopped only when something comes that has to wait.
         if let exchange = connection.pointee.current, exchange.pointee.stage != .readingHead,
-            due != .body
+            due != .body, due != .unreadBody
         {
             return
         }
@@ -94,6 +98,7 @@ extension UnsafeMutablePointer<Reactor> {
             close(connection)
         case .idle: closeGently(connection)
         case .linger: close(connection)
+        case .unreadBody: return expireUnread(connection)
         case .head: return expireHead(connection)
         case .body: return expireBody(connection)
         case .write:
@@ -130,6 +135,13 @@ extension UnsafeMutablePointer<Reactor> {
         }
         if exchange.pointee.stage == .readingBody { return refuse(exchange, .bodyTimeout) }
         return failBody(exchange, .timeout)
+    }
+
+    /// Answered, but the rest of a body that nobody reads does not come: the connection ends, and all is well.
+    private func expireUnread(_ connection: ConnectionRef) -> Bool {
+        guard let exchange = connection.pointee.current else { return true }
+        exchange.pointee.closesConnection = true
+        return attend(exchange)
     }
 
     func logDebug(_ text: () -> String) {

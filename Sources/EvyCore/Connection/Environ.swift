@@ -264,16 +264,3 @@ struct PairReader {
         return text
     }
 }
-
-extension UnsafeRawBufferPointer {
-    func equals(_ text: StaticString) -> Bool {
-        equals(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-    }
-
-    func equals(_ other: UnsafeRawBufferPointer) -> Bool {
-        guard count == other.count, let mine = baseAddress, let theirs = other.baseAddress else {
-            return count == other.count
-        }
-        return memcmp(mine, theirs, count) == 0
-    }
-}

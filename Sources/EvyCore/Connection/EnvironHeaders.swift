@@ -134,7 +134,8 @@ extension UnsafeMutablePointer<Exchange> {
         return EnvironText(start: place, count: field.count + 5)
     }
 
-    private func joinedValue(_ first: Int) -> EnvironText? {
+    /// A field and its repeats behind it, as one value. Lock held.
+    func joinedValue(_ first: Int) -> EnvironText? {
         guard let slot = madeSlot(EnvironKey.allCases.count + first) else { return nil }
         if slot.pointee.baseAddress != nil { return slot.pointee }
         if pointee.fields[first].known == .host, !pointee.head.authority.isEmpty {

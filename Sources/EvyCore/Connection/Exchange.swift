@@ -114,6 +114,8 @@ struct Exchange: ~Copyable {
     var plan = ResponsePlan(body: .none, keepAlive: false, declaredLength: -1)
     var status: Int32 = 0
     var out = ByteBuffer()
+    /// Outlives the request: the next one on this memory probably has the same fields.
+    var memo = FieldsMemo()
     var account = Accounting()
     /// Body bytes that may still come under the promised length; -1: no promise.
     var promisedLeft: Int64 = -1

@@ -27,11 +27,13 @@ extension UnsafeMutablePointer<Exchange> {
         }
     }
 
-    /// Should body bytes be coming? A client that waits for 100 Continue owes none before the handler asks.
-    var isOwedBody: Bool {
+    /// Should body bytes be coming? A client that waits for 100 Continue owes none before the handler asks; and
+    /// what is still to come after the answer is not waited for as long.
+    var bodyWait: Connection.Wait {
         withLock {
-            pointee.bodyEnd == .open && !pointee.wantsContinue
-                && (!pointee.isReadingPaused || pointee.response == .ended)
+            guard pointee.bodyEnd == .open, !pointee.wantsContinue else { return .nothing }
+            if pointee.response == .ended { return .unreadBody }
+            return pointee.isReadingPaused ? .nothing : .body
         }
     }
 
@@ -54,7 +56,8 @@ extension UnsafeMutablePointer<Exchange> {
         withLock {
             if pointee.bodyEnd == .open { pointee.bodyEnd = end }
             if end == .gone { pointee.isGone = true }
-            if pointee.end == .complete {
+            let isWhole = pointee.response == .ended && pointee.account.isDrained
+            if pointee.end == .complete, !isWhole {
                 switch end {
                 case .timeout: pointee.end = .readTimeout
                 case .limit: pointee.end = .limit

@@ -93,10 +93,10 @@ extension UnsafeMutablePointer<Reactor> {
             do throws(HTTPError) {
                 switch try exchange.pointee.bodyReader.read(window.bytes, from: position) {
                 case .data(let start, let count, let next):
+                    exchange.pointee.bodyReceived &+= UInt64(count)
                     if isWanted {
                         exchange.pointee.body.append(
                             UnsafeRawBufferPointer(rebasing: window[start..<(start + count)]))
-                        exchange.pointee.bodyReceived &+= UInt64(count)
                     }
                     position = next
                 case .needMore(let next):

@@ -166,7 +166,8 @@ extension UnsafeMutablePointer<Exchange> {
                     status: Int(start.status), reason: start.reason, fields: start.fields,
                     bodyLength: bodyLength,
                     facts: facts, date: UnsafeRawBufferPointer(rebasing: date[..<DateText.count]),
-                    server: settings.pointee.settings.serverHeader, into: &pointee.out)
+                    server: settings.pointee.settings.serverHeader, memo: &pointee.memo,
+                    into: &pointee.out)
             }
         } catch {
             return error == .badStatus ? .badArgument : .badField

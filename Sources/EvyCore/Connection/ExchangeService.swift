@@ -5,19 +5,25 @@
 internal import CSystem
 internal import Synchronization
 
-enum RunOutcome { case done, queued, lost }
+enum RunOutcome {
+    case done  // host code has returned
+    case passedOn  // and the exchange with it, answered and over
+    case queued  // another thread will run it
+    case lost  // the thread has lost the loop
+}
 
 extension UnsafeMutablePointer<Reactor> {
     /// Runs host code on this thread under the lease, or leaves it to another where all are busy.
     func run(_ exchange: ExchangeRef, _ job: Exchange.Job) -> RunOutcome {
         let mustQueue = pointee.settings.mayMove && pointee.delegate.mustQueue()
-        exchange.pointee.lock.lock()
+        // Of a request whose handler has not begun no other thread knows.
+        if job != .handler { exchange.pointee.lock.lock() }
         exchange.pointee.isRunning = true
         exchange.pointee.job = job
         exchange.pointee.isAttended = !mustQueue
         exchange.pointee.runner = mustQueue ? 0 : Thread.current
         exchange.pointee.worker = pointee.worker
-        exchange.pointee.lock.unlock()
+        if job != .handler { exchange.pointee.lock.unlock() }
         if mustQueue {
             pointee.delegate.enqueue(exchange)
             return .queued
@@ -41,8 +47,11 @@ extension UnsafeMutablePointer<Reactor> {
         exchange.pointee.isRunning = false
         exchange.pointee.isAttended = false
         exchange.pointee.runner = 0
+        let isPlain = takeIfPlain(exchange)
         exchange.pointee.lock.unlock()
-        return .done
+        guard isPlain else { return .done }
+        passOnTaken(exchange)
+        return .passedOn
     }
 
     /// A new holder takes over from a thread that is still in host code.
@@ -99,7 +108,10 @@ extension UnsafeMutablePointer<Reactor> {
         guard exchange.pointee.stage == .serving else {
             return exchange.pointee.stage == .hooking ? hooksReturned(exchange) : .wait
         }
-        if passOnAtOnce(exchange) { return .next }
+        if exchange.withLock({ takeIfPlain(exchange) }) {
+            passOnTaken(exchange)
+            return .next
+        }
         while true {
             exchange.pointee.lock.lock()
             let isRunning = exchange.pointee.isRunning
@@ -119,6 +131,7 @@ extension UnsafeMutablePointer<Reactor> {
             if hasBodyJob {
                 switch run(exchange, .body) {
                 case .done: continue
+                case .passedOn: return .next
                 case .queued: return .wait
                 case .lost: return .lost
                 }
@@ -133,29 +146,30 @@ extension UnsafeMutablePointer<Reactor> {
         }
     }
 
-    /// The usual end, under one lock: answered by a handler that has returned, nobody wants to hear more of
-    /// it, and the batch has room.
-    private func passOnAtOnce(_ exchange: ExchangeRef) -> Bool {
-        guard !pointee.settings.observesAll, let connection = exchange.pointee.connection,
-            exchange.pointee.bodyEnd == .complete, exchange.pointee.sending.isEmpty,
-            !exchange.pointee.closesConnection
-        else { return false }
+    /// The usual end: answered by a handler that has returned, nobody wants to hear more of it, and the batch
+    /// has room, where its bytes are now. Lock held.
+    private func takeIfPlain(_ exchange: ExchangeRef) -> Bool {
         let worker = pointee.worker
-        exchange.pointee.lock.lock()
         let count = exchange.pointee.out.count
-        let isPlain =
-            exchange.pointee.response == .ended && !exchange.pointee.isRunning && !exchange.pointee.isAborted
-            && exchange.pointee.hostReferences == 0 && exchange.pointee.hooks.isEmpty
-            && exchange.pointee.plan.keepAlive && !exchange.pointee.isOverlong && count <= Worker.batchMax / 4
-            && worker.pointee.batch.count + count <= Worker.batchMax
-        if isPlain { worker.pointee.batch.append(exchange.pointee.out.readable) }
-        exchange.pointee.lock.unlock()
-        guard isPlain else { return false }
-        connection.pointee.current = nil
-        forget(connection, exchange)
+        guard exchange.pointee.response == .ended, !exchange.pointee.isRunning, !exchange.pointee.isAborted,
+            exchange.pointee.hostReferences == 0, exchange.pointee.hooks.isEmpty,
+            exchange.pointee.plan.keepAlive, !exchange.pointee.isOverlong, exchange.pointee.stage == .serving,
+            !pointee.settings.observesAll, exchange.pointee.connection != nil,
+            exchange.pointee.bodyEnd == .complete, exchange.pointee.sending.isEmpty,
+            !exchange.pointee.closesConnection, count <= Worker.batchMax / 4,
+            worker.pointee.batch.count + count <= Worker.batchMax
+        else { return false }
+        worker.pointee.batch.append(exchange.pointee.out.readable)
+        return true
+    }
+
+    private func passOnTaken(_ exchange: ExchangeRef) {
+        if let connection = exchange.pointee.connection {
+            connection.pointee.current = nil
+            forget(connection, exchange)
+        }
         pointee.unfinished -= 1
         recycle(exchange)
-        return true
     }
 
     /// The host has answered and its code has returned.
@@ -213,7 +227,7 @@ extension UnsafeMutablePointer<Reactor> {
         }
         if hasHooks {
             switch run(exchange, .hooks) {
-            case .done: break
+            case .done, .passedOn: break
             case .queued: return .wait
             case .lost: return .lost
             }

@@ -22,12 +22,10 @@ enum HostRules {
     /// reg-name and IPv4address: unreserved, sub-delims and well-formed percent signs.
     private static func endOfName(_ bytes: RawSpan, _ range: ByteRange) -> Int? {
         var index = range.lower
-        while index < range.upper {
+        while true {
+            index = Scanner.hostEnd(bytes, index, range.upper)
+            if index >= range.upper { break }
             let byte = bytes.byte(index)
-            if ASCII.isHostChar(byte) {
-                index &+= 1
-                continue
-            }
             if byte == ASCII.colon { break }
             guard byte == 0x25, index &+ 2 < range.upper, ASCII.isHexDigit(bytes.byte(index &+ 1)),
                 ASCII.isHexDigit(bytes.byte(index &+ 2))
@@ -56,13 +54,6 @@ enum HostRules {
     private static func isPort(_ bytes: RawSpan, _ lower: Int, _ upper: Int) -> Bool {
         if lower == upper { return true }
         guard bytes.byte(lower) == ASCII.colon else { return false }
-        var number: UInt32 = 0
-        for index in lower &+ 1..<upper {
-            let byte = bytes.byte(index)
-            guard ASCII.isDigit(byte) else { return false }
-            number = number &* 10 &+ UInt32(byte &- 0x30)
-            guard number <= 65535 else { return false }
-        }
-        return true
+        return Scanner.portNumber(bytes, lower &+ 1, upper) >= 0
     }
 }

@@ -14,7 +14,7 @@ enum HTTP1ResponseWriter {
     static func writeHead(
         status: Int, reason: UnsafeRawBufferPointer?, fields: UnsafeRawBufferPointer, bodyLength: UInt64?,
         facts: ResponseRequestFacts, date: UnsafeRawBufferPointer, server: UnsafeRawBufferPointer?,
-        into out: inout ByteBuffer
+        memo: inout FieldsMemo, into out: inout ByteBuffer
     ) throws(ResponseError) -> ResponsePlan {
         guard status >= 100, status <= 599 else { throw .badStatus }
         guard fields.count <= fieldBytesMax else { throw .badField }
@@ -24,7 +24,7 @@ enum HTTP1ResponseWriter {
         do throws(ResponseError) {
             try unsafe writeStatusLine(status, reason, facts, &out)
             let rule = ResponseBodyRule(status: status, isHead: facts.isHead)
-            let given = try unsafe writeFields(fields.bytes, rule: rule, into: &out)
+            let given = try unsafe writeFields(fields, rule: rule, memo: &memo, into: &out)
             let length = try declaredLength(rule, given: given, bodyLength: bodyLength)
             if given.contentLength == nil, let length {
                 out.append("Content-Length: ")

@@ -10,7 +10,58 @@ struct GivenFields: BitwiseCopyable {
     var closes = false
 }
 
+/// Applications send the same fields again and again: what the last block became, to be copied when the next
+/// one is the same byte for byte. Small enough to be kept with every exchange.
+struct FieldsMemo: ~Copyable {
+    private static let blockMax = 512
+
+    private var block = ByteBuffer()
+    private var text = ByteBuffer()
+    private var rule = ResponseBodyRule.body
+    private var given = GivenFields()
+
+    /// Appends what `block` became the last time; nil: it has not been seen.
+    @inline(__always)
+    fileprivate func recall(
+        _ block: UnsafeRawBufferPointer, _ rule: ResponseBodyRule, into out: inout ByteBuffer
+    ) -> GivenFields? {
+        guard block.count > 0, rule == self.rule, unsafe self.block.readable.equals(block) else { return nil }
+        unsafe out.append(text.readable)
+        return given
+    }
+
+    fileprivate mutating func keep(
+        _ block: UnsafeRawBufferPointer, _ rule: ResponseBodyRule, _ given: GivenFields,
+        _ text: UnsafeRawBufferPointer
+    ) {
+        self.block.clear(keepingCapacity: 2 &* Self.blockMax)
+        self.text.clear(keepingCapacity: 4 &* Self.blockMax)
+        guard block.count <= Self.blockMax else { return }
+        unsafe self.block.append(block)
+        unsafe self.text.append(text)
+        self.rule = rule
+        self.given = given
+        // Half a memory would lie.
+        if self.text.failed { self.block.clear(keepingCapacity: 0) }
+    }
+}
+
 extension HTTP1ResponseWriter {
+    /// As below, with a short way for a block that was written before.
+    static func writeFields(
+        _ block: UnsafeRawBufferPointer, rule: ResponseBodyRule, memo: inout FieldsMemo,
+        into out: inout ByteBuffer
+    ) throws(ResponseError) -> GivenFields {
+        if let given = unsafe memo.recall(block, rule, into: &out) { return given }
+        let before = out.count
+        let given = try unsafe writeFields(block.bytes, rule: rule, into: &out)
+        if !out.failed {
+            unsafe memo.keep(
+                block, rule, given, UnsafeRawBufferPointer(rebasing: out.readable.dropFirst(before)))
+        }
+        return given
+    }
+
     /// block: name NUL value NUL ...; the last NUL may be absent.
     static func writeFields(
         _ block: RawSpan, rule: ResponseBodyRule, into out: inout ByteBuffer

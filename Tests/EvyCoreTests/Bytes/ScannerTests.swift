@@ -19,6 +19,10 @@ import Testing
         byte <= 0x20 || byte == 0x7f || "#%?".utf8.contains(byte)
     }
 
+    private static func isHost(_ byte: UInt8) -> Bool {
+        ASCII.isDigit(byte) || ASCII.isLetter(byte) || "-._~!$&'()*+,;=".utf8.contains(byte)
+    }
+
     private static func isPlain(_ byte: UInt8) -> Bool {
         ASCII.isDigit(byte) || ASCII.isLetter(byte) || byte == 0x2d
     }
@@ -30,8 +34,6 @@ import Testing
             let scalar = Character(Unicode.Scalar(byte))
             #expect(ASCII.isHexDigit(byte) == (byte < 0x80 && scalar.isHexDigit), "\(byte)")
             if let value = scalar.hexDigitValue, byte < 0x80 { #expect(ASCII.hexValue(byte) == UInt8(value)) }
-            let isHost = ASCII.isDigit(byte) || ASCII.isLetter(byte) || "-._~!$&'()*+,;=".utf8.contains(byte)
-            #expect(ASCII.isHostChar(byte) == isHost, "\(byte)")
         }
     }
 
@@ -49,10 +51,11 @@ import Testing
                 let found = [
                     Scanner.control(span, from, count), Scanner.tokenEnd(span, from, count),
                     Scanner.targetStop(span, from, count), Scanner.plainEnd(span, from, count),
+                    Scanner.hostEnd(span, from, count),
                 ]
                 let wanted = [
                     expected(Self.isControl), expected { !Self.isToken($0) }, expected(Self.isTargetStop),
-                    expected { !Self.isPlain($0) },
+                    expected { !Self.isPlain($0) }, expected { !Self.isHost($0) },
                 ]
                 if found != wanted {
                     Issue.record("byte \(byte) at \(place) of \(count): \(found), not \(wanted)")

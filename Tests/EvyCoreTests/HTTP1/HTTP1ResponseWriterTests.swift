@@ -17,8 +17,17 @@ import Testing
         var server: String?
         var before = ""
 
-        /// The bytes of the head, and the plan. An error must leave the buffer as it was.
+        /// The bytes of the head, and the plan. An error must leave the buffer as it was; and what is
+        /// remembered of the fields must come out as what was written the first time.
         func write() throws -> (text: String, plan: ResponsePlan) {
+            var memo = FieldsMemo()
+            let first = try write(&memo)
+            let second = try write(&memo)
+            #expect(first == second)
+            return second
+        }
+
+        func write(_ memo: inout FieldsMemo) throws -> (text: String, plan: ResponsePlan) {
             var out = ByteBuffer()
             for byte in before.utf8 { out.append(byte) }
             let reasonBytes = reason.map { Array($0.utf8) }
@@ -33,7 +42,7 @@ import Testing
                             try withOptionalBytes(serverBytes) { server in
                                 try HTTP1ResponseWriter.writeHead(
                                     status: status, reason: reason, fields: block, bodyLength: length,
-                                    facts: facts, date: date, server: server, into: &out)
+                                    facts: facts, date: date, server: server, memo: &memo, into: &out)
                             }
                         }
                     }
@@ -234,6 +243,22 @@ import Testing
         var call = Call()
         call.status = status
         #expect(throws: ResponseError.badStatus) { try call.write() }
+    }
+
+    @Test func whatIsRememberedOfFieldsIsUsedForTheSameFieldsAndStatusAlone() throws {
+        var memo = FieldsMemo()
+        var call = Call()
+        for (status, fields) in [
+            (200, "Content-Length\00\0"), (204, "Content-Length\00\0"), (200, "Content-Length\00\0"),
+            (200, "Content-Length\00"), (200, ""), (200, "X-A\0b\0"), (200, "X-A\0c\0"),
+            (200, "X-Long\0" + String(repeating: "x", count: 600) + "\0"), (200, "X-A\0c\0"),
+        ] {
+            call.status = status
+            call.fields = fields
+            let (remembered, plan) = try call.write(&memo)
+            var fresh = FieldsMemo()
+            #expect(try call.write(&fresh) == (remembered, plan))
+        }
     }
 
     @Test func aRefusalIsAWholeAnswer() {
