@@ -16,8 +16,9 @@
  *     field is refused with EVY_E_FIELD, so header injection cannot happen.
  *  R5 Times are milliseconds (-1 for ever, 0 do not wait), sizes are bytes.
  *  R6 Threads: config and TLS objects are confined to one thread at a time until
- *     handed over.  evy_server_* and everything on one evy_req may be called from
- *     ANY thread.  Calls on the same evy_req are serialised.
+ *     handed over.  evy_server_*, tasks, timers and everything on one evy_req may be
+ *     called from ANY thread.  Calls on the same evy_req are serialised.  evy_wake is
+ *     async-signal-safe; nothing else is.
  *  R7 Callbacks run on a server thread.  Request handlers, body callbacks and post
  *     hooks may block: the loop then moves to another thread (option threads); log
  *     and access callbacks must not block.  They must return normally (no exception,
@@ -158,9 +159,9 @@ EVY_API const char *evy_tls_error(evy_tls *tls);
 
 /* A request has arrived: its head, and its body too where body=buffer.  req is lent for
  * the call; to answer later, evy_req_retain it.  Runs on the thread that holds the loop;
- * when it takes longer than 2 to 4 ms the loop goes on elsewhere, so up to `threads`
- * handlers run side by side (threads=1: the loop waits).  A handler that returns without
- * an answer and without a retain is answered 500 by the library. */
+ * when it takes longer than 2 to 4 ms (8 to 16 where none has for a second) the loop goes on
+ * elsewhere, so up to `threads` handlers run side by side (threads=1: the loop waits).  A
+ * handler that returns without an answer and without a retain is answered 500 by the library. */
 typedef void (*evy_handler_fn)(void *user, evy_req *req);
 /* Errors: EVY_E_ARG (cfg or fn NULL; drop is called). */
 EVY_API evy_status evy_config_on_request(evy_config *cfg, evy_handler_fn fn, void *user,
@@ -213,6 +214,64 @@ EVY_API int32_t evy_server_port(evy_server *s, uint32_t listener);
 /* "127.0.0.1:8080", "[::1]:8443" or "unix:/run/a.sock"; NULL: no such listener.
  * Lives as long as s. */
 EVY_API const char *evy_server_address(evy_server *s, uint32_t listener);
+
+/* ---- loops and threads of the host ----------------------------------------------------- */
+
+/* A server in a loop of yours: watch evy_server_fd for readability, wait for it at most
+ * evy_server_deadline ms, then call evy_server_step; begin with any of the three instead of
+ * evy_server_start.  Handlers run inside the steps, one at a time: option threads does not
+ * count, and calls that would wait do not (as with threads=1).  The three may be called from
+ * one thread at a time, not always the same.  evy_server_free ends such a server at once. */
+
+/* The descriptor to watch (an epoll set): lent, do not close.  -1: evy_server_error has why. */
+EVY_API int evy_server_fd(evy_server *s);
+/* Milliseconds until a step is due even if the descriptor stays silent; -1: it is not. */
+EVY_API int64_t evy_server_deadline(evy_server *s);
+/* Wait at most wait_ms (0: not at all, -1: until something happens), then serve what is
+ * there.  EVY_END: the server has stopped, all is over.
+ * Errors: EVY_E_ARG, EVY_E_STATE (started otherwise; inside another step), EVY_E_FORKED. */
+EVY_API evy_status evy_server_step(evy_server *s, int64_t wait_ms);
+
+/* Lend the calling thread: it holds the loop, or waits as a spare for it, and runs handlers,
+ * until the server has stopped; also before evy_server_start, which it then waits for.  With option
+ * lent_threads host code runs on such threads alone (best for Python, Ruby, the JVM, where a
+ * callback on a foreign thread is dear): lend one more than handlers shall run side by side.
+ * Errors: EVY_E_ARG, EVY_E_STATE (the server is stepped), EVY_E_NOMEM, EVY_E_FORKED. */
+EVY_API evy_status evy_server_work(evy_server *s);
+
+enum {
+  EVY_EVENT_REQUEST = 1, /* a new request */
+  EVY_EVENT_DONE = 2     /* the end of a request: a post hook added with fn NULL */
+};
+/* Pull, with option pull: threads of yours take requests here instead of a handler (for Go,
+ * Lua, green threads).  *req is retained for you: evy_req_release it, when you have answered
+ * or after DONE (one release for each event).  What nobody has taken at the end of a stop's
+ * grace is cut, and answered by nobody.
+ * EVY_END: the server has stopped, and no event is left.  Errors: EVY_E_ARG, EVY_E_AGAIN
+ * (wait_ms has passed, or evy_wake), EVY_E_STATE (no option pull), EVY_E_FORKED. */
+EVY_API evy_status evy_server_next(evy_server *s, int64_t wait_ms, int32_t *event,
+                                   evy_req **req);
+/* Ends a wait of evy_server_step or evy_server_next, or the next one.  Any thread; the one
+ * function that may be called in a signal handler. */
+EVY_API void evy_wake(evy_server *s);
+
+/* ---- tasks and timers ------------------------------------------------------------------ */
+
+/* Called where handlers run; may block as they may. */
+typedef void (*evy_task_fn)(void *user);
+/* Run fn soon on the loop that owns req, or on the first loop where req is NULL; in the order
+ * posted.  A server that ends first calls drop alone.  Any thread, also before the start.
+ * Errors: EVY_E_ARG, EVY_E_STATE (the server has ended), EVY_E_FORKED. */
+EVY_API evy_status evy_loop_post(evy_server *s, evy_req *req, evy_task_fn fn, void *user,
+                                 evy_drop_fn drop);
+/* Run fn in first_ms, then every every_ms (0: once).  Exact to the millisecond as far as the
+ * loop is free; missed turns of a period are left out.  An id > 0, or an error as above (also
+ * EVY_E_ARG for a negative time).  Any thread. */
+EVY_API int64_t evy_timer_start(evy_server *s, int64_t first_ms, int64_t every_ms,
+                                evy_task_fn fn, void *user, evy_drop_fn drop);
+/* fn will not run again; where it runs just now, drop follows when it has returned.
+ * Errors: EVY_E_ARG, EVY_E_STATE (over already, or no such timer), EVY_E_FORKED. */
+EVY_API evy_status evy_timer_stop(evy_server *s, int64_t id);
 
 /* ---- request: environ (CGI / WSGI names) --------------------------------------------- */
 
@@ -323,7 +382,8 @@ EVY_API evy_status evy_resp_abort(evy_req *req);
  * the server stopped; before the access line and before the connection's next request.
  * environ and the figures below are readable in it.  It runs where handlers run, and may
  * add further hooks.  Errors: EVY_E_ARG, EVY_E_STATE (the request is over), EVY_E_NOMEM;
- * then fn never runs, and drop has been called. */
+ * then fn never runs, and drop has been called.  With option pull fn may be NULL: the end
+ * comes as EVY_EVENT_DONE (user is dropped at once; evy_req_set_user is there for it). */
 EVY_API evy_status evy_posthook_add(evy_req *req, evy_handler_fn fn, void *user,
                                     evy_drop_fn drop);
 /* What evy_req_stat tells.  Byte counts are what the kernel took, before TLS. */

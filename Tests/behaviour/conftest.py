@@ -31,6 +31,8 @@ SERVER_PARTS = [
 PROGRAMS = {
     "server": SERVER_PARTS,
     "cycle": ["cycle.c"],
+    "hostloop": ["hostloop.c"],
+    "tasks": ["tasks.c"],
     "misuse": ["misuse.c", "misuse_server.c", "misuse_request.c"],
 }
 

@@ -64,16 +64,20 @@ public func evy_resp_abort(_ req: OpaquePointer?) -> evy_status {
 public func evy_posthook_add(
     _ req: OpaquePointer?, _ fn: evy_handler_fn?, _ user: UnsafeMutableRawPointer?, _ drop: evy_drop_fn?
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let fn else {
+    let exchange = Handle.exchange(req)
+    // Without a function the end comes as an event, where requests come as events.
+    let queue = fn == nil ? exchange.flatMap { server(of: $0)?.pullQueue } : nil
+    guard let exchange, let function = fn ?? (queue == nil ? nil : PullQueue.hook) else {
         drop?(user)
         return Status.badArgument
     }
     let result = exchange.withLock { () -> HostResult in
         if exchange.pointee.hooks.isSealed { return .wrongState }
-        return exchange.pointee.hooks.append(fn, user, drop, arena: &exchange.pointee.arena)
-            ? .ok : .outOfMemory
+        let isAdded = exchange.pointee.hooks.append(
+            function, queue?.pointer ?? user, queue == nil ? drop : nil, arena: &exchange.pointee.arena)
+        return isAdded ? .ok : .outOfMemory
     }
-    if result != .ok { drop?(user) }
+    if result != .ok || queue != nil { drop?(user) }
     return result.rawValue
 }
 

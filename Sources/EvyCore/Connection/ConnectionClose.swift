@@ -113,6 +113,7 @@ extension UnsafeMutablePointer<Reactor> {
             guard let connection = pointee.table[index], connection.pointee.descriptor >= 0 else { continue }
             fail(connection, end)
         }
+        pointee.delegate.wasCut()
     }
 
     /// Connections on which nothing happens.

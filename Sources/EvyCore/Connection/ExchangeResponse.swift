@@ -147,9 +147,8 @@ extension UnsafeMutablePointer<Exchange> {
     // MARK: Parts; lock held
 
     private func writeStart(_ start: ResponseStart, bodyLength: UInt64?) -> HostResult {
-        guard pointee.response == .none, !pointee.isAborted else {
-            return pointee.isGone ? goneResult : .wrongState
-        }
+        guard pointee.response == .none else { return .wrongState }
+        guard !pointee.isAborted else { return pointee.isGone ? goneResult : .wrongState }
         guard pointee.descriptor >= 0 else { return goneResult }
         guard start.status >= 200, start.status <= 599 else { return .badArgument }
         let settings = pointee.reactor

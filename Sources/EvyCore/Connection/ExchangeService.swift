@@ -15,7 +15,7 @@ enum RunOutcome {
 extension UnsafeMutablePointer<Reactor> {
     /// Runs host code on this thread under the lease, or leaves it to another where all are busy.
     func run(_ exchange: ExchangeRef, _ job: Exchange.Job) -> RunOutcome {
-        let mustQueue = pointee.settings.mayMove && pointee.delegate.mustQueue()
+        let mustQueue = pointee.mayMove && pointee.delegate.mustQueue()
         // Of a request whose handler has not begun no other thread knows.
         if job != .handler { exchange.pointee.lock.lock() }
         exchange.pointee.isRunning = true
@@ -32,12 +32,12 @@ extension UnsafeMutablePointer<Reactor> {
         worker.pointee.exchange = exchange
         let ticket = loop.pointee.lease.enter()
         worker.pointee.ticket = ticket
-        if pointee.isUnwatched.load(ordering: .relaxed), pointee.settings.mayMove {
+        if pointee.isUnwatched.load(ordering: .relaxed), pointee.mayMove {
             pointee.delegate.wakeWatcher()
         }
         exchange.perform(job)
         // It may have blocked long, and nobody else has read the clock meanwhile.
-        if !pointee.settings.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }
+        if !pointee.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }
         guard loop.pointee.lease.leave(ticket) else {
             exchange.endRun(rest: worker.pointee.rest)
             return .lost
@@ -52,6 +52,19 @@ extension UnsafeMutablePointer<Reactor> {
         guard isPlain else { return .done }
         passOnTaken(exchange)
         return .passedOn
+    }
+
+    /// The same for a function that belongs to no exchange. False: the loop was lost.
+    func run(_ taken: TaskBoard.Taken, of board: UnsafeMutablePointer<TaskBoard>) -> Bool {
+        let worker = pointee.worker
+        worker.pointee.connection = nil
+        let ticket = loop.pointee.lease.enter()
+        worker.pointee.ticket = ticket
+        if pointee.isUnwatched.load(ordering: .relaxed), pointee.mayMove { pointee.delegate.wakeWatcher() }
+        taken.task.run()
+        let isHeld = loop.pointee.lease.leave(ticket)
+        if board.pointee.finish(taken, now: Clock.monotonicMilliseconds), !isHeld { wake() }
+        return isHeld
     }
 
     /// A new holder takes over from a thread that is still in host code.

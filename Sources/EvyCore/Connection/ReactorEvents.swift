@@ -66,6 +66,20 @@ struct ReactorClient: LoopClient {
         return true
     }
 
+    /// Functions of the host run like handlers: one that blocks loses the loop, and the rest goes on
+    /// elsewhere.
+    func tasksDue() -> Bool {
+        let board = reactor.loop.pointee.board
+        for _ in 0..<board.pointee.postedCount {
+            guard let taken = board.pointee.takePosted() else { break }
+            if !reactor.run(taken, of: board) { return false }
+        }
+        while let taken = board.pointee.takeTimer(now: reactor.nowMilliseconds) {
+            if !reactor.run(taken, of: board) { return false }
+        }
+        return true
+    }
+
     func turnEnded() -> Bool {
         let request = reactor.pointee.stopRequest.load(ordering: .acquiring)
         if request != 0 { reactor.drain(request) }
@@ -107,6 +121,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// The last holder leaves.
     func shut() {
         pointee.isClosed.store(true, ordering: .sequentiallyConsistent)
+        loop.pointee.board.pointee.close()
         clearInbox()
     }
 }
