@@ -34,7 +34,8 @@ enum AddressList {
 
     @Sendable static func fault(_ text: String) -> String? {
         guard let wrong = words(text).first(where: { rule($0) == nil }) else { return nil }
-        return "\(OptionValue.quoted(String(wrong))) is not an address, a network such as 10.0.0.0/8, unix or *"
+        let forms = "an address, a network such as 10.0.0.0/8, unix or *"
+        return "\(OptionValue.quoted(String(wrong))) is not \(forms)"
     }
 }
 

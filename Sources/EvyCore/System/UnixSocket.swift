@@ -91,8 +91,9 @@ enum UnixSocket {
         try check(fstat(file, &facts))
         guard facts.st_mode & S_IFMT == S_IFSOCK else { throw failure(EEXIST) }
         if user != nil || group != nil {
-            // -1: leave it; 0x1000: AT_EMPTY_PATH
-            try check(fchownat(file, "", user ?? uid_t.max, group ?? gid_t.max, 0x1000), "cannot set the owner: ")
+            // The highest id stands for "as it is"; 0x1000: AT_EMPTY_PATH
+            try check(
+                fchownat(file, "", user ?? uid_t.max, group ?? gid_t.max, 0x1000), "cannot set the owner: ")
         }
         if let mode { try check(chmod("/proc/self/fd/\(file)", mode), "cannot set the mode: ") }
         return SocketFile(path: path, facts: facts)

@@ -64,29 +64,30 @@ private let clientAndServer: [UInt8] = [192, 0, 2, 1, 198, 51, 100, 2, 0xdc, 0x0
     try expect(Array(widest.utf8), nil)
 }
 
-@Test(arguments: [
-    ("GET / HTTP/1.1\r\n", ProxyHeaderError.Kind.absent), ("\u{16}\u{3}\u{1}", .absent), ("\0", .absent),
-    ("PROXI", .absent), ("PROXY\r\n", .absent), ("proxy TCP4", .absent), (" PROXY", .absent),
-    ("PROXY TCP4\r\n", .malformed), ("PROXY \r\n", .malformed), ("PROXY  TCP4 1.2.3.4", nil),
-    ("PROXY  TCP4 192.0.2.1 192.0.2.2 1 2\r\n", .malformed),
-    ("PROXY TCP4 192.0.2.1  192.0.2.2 1 2\r\n", .malformed),
-    ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2 \r\n", .malformed),
-    ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3\r\n", .malformed),
-    ("PROXY TCP4 192.0.2.1 192.0.2.2 1\r\n", .malformed),
-    ("PROXY TCP4 192.0.2.1 192.0.2.2 1 65536\r\n", .malformed),
-    ("PROXY TCP4 192.0.2.1 192.0.2.2 99999999999 1\r\n", .malformed),
-    ("PROXY TCP4 192.0.2.1 192.0.2.2 -1 1\r\n", .malformed),
-    ("PROXY TCP4 192.0.2.1 192.0.2.2 01 1\r\n", .malformed),
-    ("PROXY TCP4 192.0.2.256 192.0.2.2 1 1\r\n", .malformed),
-    ("PROXY TCP4 192.0.2.010 192.0.2.2 1 1\r\n", .malformed),
-    ("PROXY TCP4 ::1 ::1 1 1\r\n", .malformed), ("PROXY TCP6 1.2.3.4 ::1 1 1\r\n", .malformed),
-    ("PROXY TCP5 ::1 ::1 1 1\r\n", .malformed), ("PROXY UDP4 1.2.3.4 1.2.3.4 1 1\r\n", .malformed),
-    ("PROXY unknown\r\n", .malformed), ("PROXY UNKNOWNS\r\n", .malformed),
-    ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n", .malformed), ("PROXY UNKNOWN\rX", .malformed),
-    ("PROXY UNKNOWN \t\r\n", .malformed), ("PROXY UNKNOWN \u{7f}", .malformed),
-    ("PROXY UNKNOWN " + String(repeating: "f", count: 92), .tooLong),
-    ("PROXY UNKNOWN " + String(repeating: "f", count: 92) + "\r\n", .tooLong),
-] as [(String, ProxyHeaderError.Kind?)])
+@Test(
+    arguments: [
+        ("GET / HTTP/1.1\r\n", ProxyHeaderError.Kind.absent), ("\u{16}\u{3}\u{1}", .absent), ("\0", .absent),
+        ("PROXI", .absent), ("PROXY\r\n", .absent), ("proxy TCP4", .absent), (" PROXY", .absent),
+        ("PROXY TCP4\r\n", .malformed), ("PROXY \r\n", .malformed), ("PROXY  TCP4 1.2.3.4", nil),
+        ("PROXY  TCP4 192.0.2.1 192.0.2.2 1 2\r\n", .malformed),
+        ("PROXY TCP4 192.0.2.1  192.0.2.2 1 2\r\n", .malformed),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2 \r\n", .malformed),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3\r\n", .malformed),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 1\r\n", .malformed),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 1 65536\r\n", .malformed),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 99999999999 1\r\n", .malformed),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 -1 1\r\n", .malformed),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 01 1\r\n", .malformed),
+        ("PROXY TCP4 192.0.2.256 192.0.2.2 1 1\r\n", .malformed),
+        ("PROXY TCP4 192.0.2.010 192.0.2.2 1 1\r\n", .malformed),
+        ("PROXY TCP4 ::1 ::1 1 1\r\n", .malformed), ("PROXY TCP6 1.2.3.4 ::1 1 1\r\n", .malformed),
+        ("PROXY TCP5 ::1 ::1 1 1\r\n", .malformed), ("PROXY UDP4 1.2.3.4 1.2.3.4 1 1\r\n", .malformed),
+        ("PROXY unknown\r\n", .malformed), ("PROXY UNKNOWNS\r\n", .malformed),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n", .malformed), ("PROXY UNKNOWN\rX", .malformed),
+        ("PROXY UNKNOWN \t\r\n", .malformed), ("PROXY UNKNOWN \u{7f}", .malformed),
+        ("PROXY UNKNOWN " + String(repeating: "f", count: 92), .tooLong),
+        ("PROXY UNKNOWN " + String(repeating: "f", count: 92) + "\r\n", .tooLong),
+    ] as [(String, ProxyHeaderError.Kind?)])
 func aBrokenLineOfVersion1IsRefused(text: String, kind: ProxyHeaderError.Kind?) {
     #expect(fault(Array(text.utf8)) == kind)
 }

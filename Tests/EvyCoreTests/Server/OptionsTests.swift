@@ -32,7 +32,7 @@ import Testing
     @Test func namesAreUniqueAndEveryRowHasHelp() {
         let names = Options.table.map { text($0.name) }
         #expect(Set(names).count == names.count)
-        #expect(names.count == 38)
+        #expect(names.count == 41)
         for row in Options.table {
             #expect(!text(row.help).isEmpty && !text(row.help).contains("\n"))
             #expect(["int", "size", "time", "bool", "text", "choice"].contains(text(row.type)))
@@ -85,6 +85,8 @@ import Testing
         ("header_join", "comma"), ("allow_missing_host", "true"), ("allow_bare_lf", "true"),
         ("allow_obs_fold", "true"), ("lenient_content_length", "true"), ("allow_encoded_nul", "true"),
         ("server_protocol_fixed", "TRUE"),
+        ("proxy_protocol", "require"), ("trusted_proxies", "10.0.0.0/8, unix"),
+        ("forwarded_headers", "forwarded"),
         ("log_x_forwarded_for", "on"), ("max_body_size", "0"),
     ]
 
