@@ -121,12 +121,25 @@ EVY_API const char *evy_option_help(const char *key);
  * Errors: EVY_E_ARG (NULL, empty name). */
 EVY_API evy_status evy_config_env(evy_config *cfg, const char *name, const char *value);
 
-/* Listeners, any number; tls NULL = clear text.  Address forms: "host:port",
- * "[::1]:8443", ":8080" (all IPv4 addresses), "[::]:8080" (all IPv6 addresses),
- * "unix:/run/a.sock" (mode by "?mode=660").  Port 0: the kernel chooses one, see
- * evy_server_port.  The sockets are opened by evy_server_new.  The TLS object is
- * shared: free it whenever you like.  Errors: EVY_E_ARG, EVY_E_VALUE (the address
- * cannot be read), EVY_E_TLS (tls has no certificate). */
+/* Listeners, any number; tls NULL = clear text.  Address forms:
+ *   "host:port"         "[::1]:8443", ":8080" (all IPv4 addresses), "[::]:8080" (all IPv6
+ *                       addresses).  Port 0: the kernel chooses one, see evy_server_port.
+ *   "unix:/run/a.sock"  a file, removed when the server stops, by the process that bound it
+ *                       and if it is still the same file.  One that a dead server left is
+ *                       replaced; a live one, or any other file, is EVY_E_BIND.
+ *   "unix:@name"        an abstract name (Linux): no file, no mode.
+ *   "fd://3"            a socket the process was started with, as in evy_config_listen_fd.
+ *   "systemd:NAME"      the sockets systemd passed under this name (FileDescriptorName=),
+ *                       "systemd:" all of them.  LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES
+ *                       are read by this call and stay set.
+ * Behind "?", parted by "&", follows what holds for this listener alone: mode=660,
+ * user=NAME, group=NAME (of a file: names or numbers, set before anybody can connect;
+ * the umask is not touched), backlog=N, v6only=0 ("[::]:80" takes IPv4 as well), proxy=1 or
+ * 0 (the PROXY protocol is required or not, whatever option proxy_protocol says).
+ * The sockets are opened by evy_server_new, those that exist already are looked at here.
+ * The TLS object is shared: free it whenever you like.  Errors: EVY_E_ARG, EVY_E_VALUE (the
+ * address cannot be read), EVY_E_BIND ("fd://", "systemd:": no such socket was passed, or
+ * it is no bound stream socket), EVY_E_NOMEM, EVY_E_TLS (tls has no certificate). */
 EVY_API evy_status evy_config_listen(evy_config *cfg, const char *address, evy_tls *tls);
 /* A bound (and perhaps listening) stream socket of yours.  The library works on a
  * duplicate: closing yours, and stopping the server, leave the other end usable.
@@ -211,7 +224,7 @@ EVY_API void evy_server_free(evy_server *s);
 EVY_API const char *evy_server_error(evy_server *s);
 /* Real port of listener 0, 1, ...; 0: no such listener, or a unix socket. */
 EVY_API int32_t evy_server_port(evy_server *s, uint32_t listener);
-/* "127.0.0.1:8080", "[::1]:8443" or "unix:/run/a.sock"; NULL: no such listener.
+/* "127.0.0.1:8080", "[::1]:8443", "unix:/run/a.sock" or "unix:@name"; NULL: no such listener.
  * Lives as long as s. */
 EVY_API const char *evy_server_address(evy_server *s, uint32_t listener);
 
@@ -284,6 +297,25 @@ EVY_API evy_status evy_timer_stop(evy_server *s, int64_t id);
  * says otherwise), then the pairs of evy_config_env and evy_env_set.
  * Lifetime: until the request ends, that is for the whole handler, hooks and access
  * callback, and for as long as the request is retained. */
+
+/* Behind proxies.  Option proxy_protocol=require: every connection begins with a PROXY
+ * protocol header (version 1 or 2, ahead of TLS too); REMOTE_ADDR, REMOTE_PORT, SERVER_NAME
+ * and SERVER_PORT are what it says, LOCAL and UNKNOWN keep the socket's.  Without a good
+ * header a connection is closed unanswered, with one log line (info); it has header_timeout
+ * to come.  Only the proxies may be able to reach such a listener.
+ * Option trusted_proxies lists the peers whose forwarded headers count, by the address the
+ * connection came from or the PROXY header told; from everybody else they change nothing,
+ * and as HTTP_* keys they can be read in any case.  Option forwarded_headers says which
+ * count: name those that your proxies set themselves, for others are the client's own.
+ *   REMOTE_ADDR      the first address in X-Forwarded-For, from the right, that is not trusted
+ *                    (the leftmost where all are; what is no address ends the search: the
+ *                    one to its right counts).  REMOTE_PORT: as given with it, or "".
+ *   wsgi.url_scheme  X-Forwarded-Proto (http, https, ws, wss); HTTPS follows.
+ *   HTTP_HOST, SERVER_NAME, SERVER_PORT  X-Forwarded-Host; the port as given there, by
+ *                    X-Forwarded-Port, or implied by the scheme.
+ * Of a list, the entry of the first trusted proxy counts.  forwarded_headers=forwarded: all
+ * of these from Forwarded (RFC 7239) instead; a malformed one counts as none.  The access
+ * log's client_ip is REMOTE_ADDR (with log_x_forwarded_for: the peer's own address). */
 
 /* Value of one key, its length in *len where len is not NULL.  NULL: absent. */
 EVY_API const char *evy_env_get(evy_req *req, const char *name, size_t *len);

@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 swift_build=${SWIFT_BUILD:-swift build -c release}
 folder=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
+nginx=
+trap '[ -z "$server$nginx" ] || kill $server $nginx 2>/dev/null || true; rm -rf "$folder"' EXIT
 
 fail() {
     echo "Examples/$source:1: $*"
@@ -170,6 +171,59 @@ check_embedded() {
     same "exit status" "$status: $(tail -n 1 "$folder/out")" "0: $(tail -n 1 "$folder/out")"
     like "the longest tick" "$(sed -n 5p "$folder/out")" '^longest tick: ([0-9]+) ms$'
     [ "${BASH_REMATCH[1]}" -le 150 ] || fail "a tick came after ${BASH_REMATCH[1]} ms"
+}
+
+# A real nginx in front, where there is one: on port $1, with its own user's rights.
+start_nginx() {
+    mkdir "$folder/nginx"
+    cat > "$folder/nginx/conf" <<CONFIGURATION
+daemon off;
+$([ "$(id -u)" != 0 ] || echo 'user root;')
+pid $folder/nginx/pid;
+error_log stderr error;
+events {}
+http {
+    access_log off;
+    client_body_temp_path $folder/nginx/body;
+    proxy_temp_path $folder/nginx/proxy;
+    fastcgi_temp_path $folder/nginx/fastcgi;
+    uwsgi_temp_path $folder/nginx/uwsgi;
+    scgi_temp_path $folder/nginx/scgi;
+    server {
+        listen 127.0.0.1:$1;
+        location / {
+            proxy_pass http://unix:$folder/evy.sock:;
+            proxy_set_header Host \$http_host;
+            proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto \$scheme;
+        }
+    }
+}
+CONFIGURATION
+    nginx -p "$folder/nginx" -e stderr -c "$folder/nginx/conf" 2>> "$folder/log" &
+    nginx=$!
+    wait_for "nginx" curl -s -o /dev/null "http://127.0.0.1:$1/"
+}
+
+check_unix() {
+    start 1 "unix:$folder/evy.sock?mode=660"
+    same "the address" "$url" "unix:$folder/evy.sock"
+    same "the mode" "$(stat -c %a "$folder/evy.sock")" 660
+    local ask=(curl -s --unix-socket "$folder/evy.sock" http://a.example/) port
+    same "a proxy without a word" "$("${ask[@]}")" "unix by http at a.example"
+    same "a proxy's word" "$("${ask[@]}" -H 'X-Forwarded-For: 203.0.113.9, 192.0.2.1' \
+        -H 'X-Forwarded-Proto: https')" "192.0.2.1 by https at a.example"
+    if command -v nginx > /dev/null; then
+        port=$(python3 -c 'from socket import *; s = create_server(("", 0)); print(s.getsockname()[1])')
+        start_nginx "$port"
+        same "behind nginx" "$(curl -s -H 'X-Forwarded-For: 203.0.113.9' -H 'X-Forwarded-Proto: https' \
+            "http://127.0.0.1:$port/")" "127.0.0.1 by http at 127.0.0.1:$port"
+        kill "$nginx"
+        wait "$nginx" 2> /dev/null || true
+        nginx=
+    fi
+    stop
+    rm "$folder/evy.sock"
 }
 
 build

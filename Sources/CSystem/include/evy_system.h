@@ -58,9 +58,15 @@ static inline void evy_address_from(evy_address *out, const struct sockaddr_stor
         out->family = 4;
     } else if (s->ss_family == AF_INET6) {
         const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)s;
-        memcpy(out->bytes, &a->sin6_addr, 16);
         out->port = ntohs(a->sin6_port);
-        out->family = 6;
+        if (IN6_IS_ADDR_V4MAPPED(&a->sin6_addr)) {
+            /* An IPv4 client of a socket for both: it is to look like one everywhere. */
+            memcpy(out->bytes, a->sin6_addr.s6_addr + 12, 4);
+            out->family = 4;
+        } else {
+            memcpy(out->bytes, &a->sin6_addr, 16);
+            out->family = 6;
+        }
     } else {
         out->port = 0;
         out->family = s->ss_family == AF_UNIX ? 1 : 0;
@@ -88,6 +94,13 @@ static inline int evy_socket_name(int fd, evy_address *out) {
 static inline ssize_t evy_recv(int fd, void *buf, size_t n) {
     for (;;) {
         ssize_t r = syscall(SYS_recvfrom, fd, buf, n, 0, NULL, NULL);
+        if (r >= 0) return r;
+        if (errno != EINTR) return -errno;
+    }
+}
+static inline ssize_t evy_peek(int fd, void *buf, size_t n) {
+    for (;;) {
+        ssize_t r = syscall(SYS_recvfrom, fd, buf, n, MSG_PEEK, NULL, NULL);
         if (r >= 0) return r;
         if (errno != EINTR) return -errno;
     }

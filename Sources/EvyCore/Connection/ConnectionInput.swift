@@ -21,6 +21,10 @@ extension UnsafeMutablePointer<Reactor> {
             discard(connection)
             return true
         }
+        if connection.pointee.flags.contains(.proxyHeader) {
+            readProxyHeader(connection)
+            return true
+        }
         if let exchange = connection.pointee.current, !exchange.takesInput {
             // The next request waits in the kernel; only a FIN is of interest until this one is answered.
             watchReading(connection, false)

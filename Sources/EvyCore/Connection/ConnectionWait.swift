@@ -35,7 +35,9 @@ extension UnsafeMutablePointer<Reactor> {
         // The deadline of a write stall is renewed by progress alone.
         if connection.pointee.interest.contains(.writable) { return }
         let due: Connection.Wait
-        if connection.pointee.flags.contains(.handshaking) {
+        if connection.pointee.flags.contains(.proxyHeader) {
+            due = .head
+        } else if connection.pointee.flags.contains(.handshaking) {
             due = .handshake
         } else if let exchange = connection.pointee.current {
             switch exchange.pointee.stage {

@@ -34,6 +34,9 @@ struct Settings {
     var scriptName = UnsafeRawBufferPointer(start: nil, count: 0)
     /// R4 block of the host's own environ pairs.
     var environPairs = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Peers whose forwarded headers count, and which of them.
+    var trustedProxies = UnsafeBufferPointer<AddressRule>(start: nil, count: 0)
+    var forwardedFields: ForwardedFields = []
     var handler: HandlerFunction?
     var handlerUser: UnsafeMutableRawPointer?
 }

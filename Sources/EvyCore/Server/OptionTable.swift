@@ -95,7 +95,8 @@ private let bufferBounds: ClosedRange<Int64> = 0...(1 << 30)
 private let countBounds: ClosedRange<Int64> = 0...Int64(Int32.max)
 
 extension Options {
-    static let table: [OptionRow] = capacityRows + limitRows + timeRows + faceRows + logRows + laxRows
+    static let table: [OptionRow] =
+        capacityRows + limitRows + timeRows + faceRows + proxyRows + logRows + laxRows
 
     private static let capacityRows: [OptionRow] = [
         OptionRow(

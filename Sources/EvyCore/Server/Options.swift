@@ -65,6 +65,9 @@ struct Options: Sendable {
     var lenientContentLength = false
     var allowEncodedNul = false
     var serverProtocolFixed = false
+    var proxyProtocol = ProxyProtocol.off
+    var trustedProxies = ""
+    var forwardedHeaders = "x-forwarded-for x-forwarded-proto"
 
     /// Sets an option from text. On an error nothing has changed.
     mutating func set(_ key: String, _ value: String) throws(OptionError) {

@@ -100,17 +100,25 @@ final class Server: ReactorDelegate, @unchecked Sendable {
 
     private static func open(_ configuration: Configuration) throws(ServerError) -> [Listener] {
         let backlog = Int32(clamping: configuration.options.backlog)
+        let requiresProxy = configuration.options.proxyProtocol == .require
         var opened: [Listener] = []
         for listener in configuration.listeners {
             do throws(SocketError) {
                 switch listener.source {
                 case .address(let address):
-                    let fd = try Sockets.listen(
+                    let socket = try Sockets.listen(
                         address, backlog: backlog, reusePort: configuration.options.reusePort)
-                    opened.append(Listener(descriptor: fd, address: address, tls: listener.tls))
+                    opened.append(
+                        Listener(
+                            socket, isAdopted: false, tls: listener.tls,
+                            takesProxyHeader: address.traits.takesProxyHeader ?? requiresProxy))
                 case .descriptor(let adopted):
-                    let fd = try Sockets.adopt(adopted.descriptor, backlog: backlog)
-                    opened.append(Listener(descriptor: fd, address: nil, tls: listener.tls))
+                    let fd = try Sockets.adopt(
+                        adopted.descriptor, backlog: adopted.traits.backlog ?? backlog)
+                    opened.append(
+                        Listener(
+                            BoundSocket(descriptor: fd), isAdopted: true, tls: listener.tls,
+                            takesProxyHeader: adopted.traits.takesProxyHeader ?? requiresProxy))
                 }
             } catch {
                 throw ServerError(kind: .bind, text: error.text)

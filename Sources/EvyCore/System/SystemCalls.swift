@@ -11,6 +11,11 @@ enum SystemCalls {
         evy_recv(fd, room.baseAddress, room.count)
     }
 
+    /// The bytes stay in the socket.
+    static func peek(_ fd: Int32, into room: UnsafeMutableRawBufferPointer) -> Int {
+        evy_peek(fd, room.baseAddress, room.count)
+    }
+
     @inline(__always)
     static func send(_ fd: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         evy_send(fd, bytes.baseAddress, bytes.count)

@@ -85,6 +85,8 @@ import Testing
         ("header_join", "comma"), ("allow_missing_host", "true"), ("allow_bare_lf", "true"),
         ("allow_obs_fold", "true"), ("lenient_content_length", "true"), ("allow_encoded_nul", "true"),
         ("server_protocol_fixed", "TRUE"),
+        ("proxy_protocol", "require"), ("trusted_proxies", "10.0.0.0/8, unix"),
+        ("forwarded_headers", "forwarded"),
         ("log_x_forwarded_for", "on"), ("max_body_size", "0"),
     ]
 
