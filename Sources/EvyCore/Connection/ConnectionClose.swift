@@ -80,6 +80,8 @@ extension UnsafeMutablePointer<Reactor> {
             if !isWhole, exchange.pointee.end == .complete || end == .aborted { exchange.pointee.end = end }
         }
         exchange.pointee.changed.signal()
+        exchange.dropSegments()
+        exchange.tellGone()
     }
 
     /// Frees the connection's place. Its exchanges must have gone before.

@@ -30,15 +30,15 @@ extension UnsafeMutablePointer<Reactor> {
         }
         let worker = pointee.worker
         worker.pointee.exchange = exchange
-        let ticket = loop.pointee.lease.enter()
-        worker.pointee.ticket = ticket
+        worker.pointee.ticket = loop.pointee.lease.enter()
         if pointee.isUnwatched.load(ordering: .relaxed), pointee.settings.mayMove {
             pointee.delegate.wakeWatcher()
         }
         exchange.perform(job)
         // It may have blocked long, and nobody else has read the clock meanwhile.
         if !pointee.settings.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }
-        guard loop.pointee.lease.leave(ticket) else {
+        // Another one than above where the host has flushed meanwhile.
+        guard loop.pointee.lease.leave(worker.pointee.ticket) else {
             exchange.endRun(rest: worker.pointee.rest)
             return .lost
         }
@@ -118,7 +118,7 @@ extension UnsafeMutablePointer<Reactor> {
             if !isRunning { exchange.answerWhereNobodyWill() }
             let isEnded = exchange.pointee.response == .ended
             let isAborted = exchange.pointee.isAborted
-            let hasBodyJob = !isRunning && !isEnded && exchange.hasBodyForCallback
+            let callback = isRunning || isEnded ? nil : exchange.callbackDue
             exchange.pointee.lock.unlock()
             if isAborted, let connection = exchange.pointee.connection {
                 // What was handed over before the cut is on its way; above all other requests' answers.
@@ -128,8 +128,8 @@ extension UnsafeMutablePointer<Reactor> {
             }
             // Without a connection too: the callback is owed the end of the body, and the host may hold the
             // request until it has it.
-            if hasBodyJob {
-                switch run(exchange, .body) {
+            if let callback {
+                switch run(exchange, callback) {
                 case .done: continue
                 case .passedOn: return .next
                 case .queued: return .wait
@@ -140,7 +140,9 @@ extension UnsafeMutablePointer<Reactor> {
                 return isRunning ? .wait : complete(exchange)
             }
             guard isEnded, !isRunning else {
-                return push(exchange, connection) == .dead ? .gone : .wait
+                guard push(exchange, connection) != .dead else { return .gone }
+                postIfWritable(exchange)
+                return .wait
             }
             return answered(exchange, connection)
         }
@@ -156,6 +158,7 @@ extension UnsafeMutablePointer<Reactor> {
             exchange.pointee.plan.keepAlive, !exchange.pointee.isOverlong, exchange.pointee.stage == .serving,
             !pointee.settings.observesAll, exchange.pointee.connection != nil,
             exchange.pointee.bodyEnd == .complete, exchange.pointee.sending.isEmpty,
+            exchange.pointee.firstSegment == nil, exchange.pointee.segment == nil,
             !exchange.pointee.closesConnection, count <= Worker.batchMax / 4,
             worker.pointee.batch.count + count <= Worker.batchMax
         else { return false }
@@ -179,7 +182,7 @@ extension UnsafeMutablePointer<Reactor> {
             exchange.pointee.closesConnection = true
         }
         pump(exchange)
-        let isPumped = exchange.pointee.sending.isEmpty
+        let isPumped = exchange.pointee.sending.isEmpty && exchange.pointee.segment == nil
         if !exchange.pointee.closesConnection, exchange.pointee.bodyEnd == .complete, isPumped,
             exchange.sealWithoutHooks()
         {
@@ -282,6 +285,7 @@ extension UnsafeMutablePointer<Exchange> {
             let settings = pointee.reactor
             settings.pointee.settings.handler?(settings.pointee.settings.handlerUser, OpaquePointer(self))
         case .body: deliverBody()
+        case .writable: deliverWritable()
         case .hooks: runPosthooks()
         }
     }
@@ -311,5 +315,6 @@ extension UnsafeMutablePointer<Exchange> {
     func noteGone() {
         withLock { pointee.isGone = true }
         pointee.changed.signal()
+        tellGone()
     }
 }

@@ -21,6 +21,26 @@ enum SystemCalls {
         evy_send2(fd, first.baseAddress, first.count, second.baseAddress, second.count)
     }
 
+    /// More will follow at once.
+    static func sendMore(_ fd: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        evy_send_more(fd, bytes.baseAddress, bytes.count)
+    }
+
+    /// From a file at an offset; 0: the file ends there.
+    static func sendFile(_ fd: Int32, _ file: Int32, _ offset: Int64, _ count: Int) -> Int {
+        evy_sendfile(fd, file, offset, count)
+    }
+
+    static func read(_ file: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int64) -> Int {
+        evy_pread(file, room.baseAddress, room.count, offset)
+    }
+
+    /// A duplicate of a regular file, and its size.
+    static func adoptFile(_ file: Int32, size: inout Int64) -> Int32 { evy_adopt_file(file, &size) }
+
+    /// Is it the system that lacks something, not the argument?
+    static func isShortage(_ error: Int32) -> Bool { error == -EMFILE || error == -ENFILE || error == -ENOMEM }
+
     static func accept(_ listener: Int32, peer: inout evy_address) -> Int32 { evy_accept(listener, &peer) }
 
     static func close(_ fd: Int32) {
