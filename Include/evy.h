@@ -417,12 +417,29 @@ enum {
   EVY_END_SHUTDOWN = 7,      /* "shutdown": cut at the end of the grace */
   EVY_END_LIMIT = 8,         /* "limit": max_body_size */
   EVY_END_PROTOCOL = 9,      /* "protocol": its body was malformed */
-  EVY_END_IO = 10            /* "io": any other error of the connection */
+  EVY_END_IO = 10,           /* "io": any other error of the connection */
+  EVY_END_UPGRADED = 11      /* "upgraded": the host took the connection over */
 };
 /* One figure; -1: not known (yet), unknown to this library, or NULL. */
 EVY_API int64_t evy_req_stat(evy_req *req, int32_t what);
 /* Static name of an EVY_END_* ("client-reset"); "?" for an unknown one. */
 EVY_API const char *evy_end_name(int32_t end);
+
+/* ---- taking the connection over ------------------------------------------------------------- */
+
+/* The connection becomes yours, for protocols evy does not speak: *fd is a blocking stream socket,
+ * which you close; the first byte you send, a status line if any, is the answer.  What was sent
+ * with evy_inform goes out before it, what the client sent behind its request is what you read
+ * first.  In clear text, with nothing read ahead, it is the connection's own socket, and the post
+ * hooks run as soon as the handler has returned; else one end of a pair that the loop pumps: plain
+ * I/O and shutdown(2) work as ever, the hooks run when both sides have ended, or you have closed,
+ * and their figures count what went through.  Either way the outcome is EVY_END_UPGRADED, and
+ * EVY_STAT_STATUS is 0.  The server's stop waits for a pumped connection as for a request.
+ * In the request's handler, or, when that has returned and the request was retained, on any thread.
+ * With threads=1 do no I/O on it inside a handler: nobody would pump.
+ * Errors: EVY_E_ARG, EVY_E_STATE (answered or begun, body not read to its end, or the handler runs
+ * on another thread), EVY_E_GONE, EVY_E_NOMEM (no descriptor; the request can still be answered). */
+EVY_API evy_status evy_req_take_socket(evy_req *req, int *fd);
 
 #ifdef __cplusplus
 }

@@ -44,7 +44,7 @@ extension Request {
     /// Errors: `.wrongState` (the answer is complete).
     public func abort() throws(EvyError) { try checked(evy_resp_abort(handle)) }
 
-    private func start(
+    func start(
         _ status: Status, _ headers: Headers,
         _ call: (Int32, UnsafePointer<CChar>?, UnsafePointer<CChar>?, Int) -> evy_status
     ) throws(EvyError) -> evy_status {

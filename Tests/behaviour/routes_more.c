@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static const char octets[] = "Content-Type\0application/octet-stream";
@@ -248,7 +249,100 @@ static void watched(evy_req *req, const char *query) {
   answer_text(req, 200, "unheard");
 }
 
-const struct route more_routes[] = {{"/inform", inform},   {"/flush", flush},
+/* ---- taking over ------------------------------------------------------------------------- */
+
+struct taken {
+  evy_req *req;
+  int fd;
+  long gate;
+};
+
+static void send_all(int fd, const char *bytes, size_t count) {
+  while (count > 0) {
+    ssize_t n = send(fd, bytes, count, MSG_NOSIGNAL);
+    if (n <= 0) {
+      return;
+    }
+    bytes += n;
+    count -= (size_t)n;
+  }
+}
+
+/* Says "taken\n", then every byte it gets, until there are no more or "." comes. */
+static void echo(int fd) {
+  char block[70000];
+  ssize_t n;
+  send_all(fd, "taken\n", 6);
+  while ((n = recv(fd, block, sizeof block, 0)) > 0) {
+    send_all(fd, block, (size_t)n);
+    if (block[n - 1] == '.') {
+      break;
+    }
+  }
+  close(fd);
+}
+
+static void echo_later(void *argument) {
+  struct taken *taken = argument;
+  gate_wait(taken->gate);
+  if (taken->fd < 0) {
+    report_call(taken->req, "take", evy_req_take_socket(taken->req, &taken->fd));
+    evy_req_release(taken->req);
+  }
+  if (taken->fd >= 0) {
+    echo(taken->fd);
+  }
+  free(taken);
+}
+
+/* /take?how=inline|thread|late&hint=1&gate=..: an echo on the connection, in the handler, on a
+ * thread of the host, or taken by that thread when the handler has returned. */
+static void take(evy_req *req, const char *query) {
+  struct taken *taken = calloc(1, sizeof *taken);
+  char how[16];
+  if (taken == NULL) {
+    abort();
+  }
+  query_text(query, "how", how, sizeof how);
+  *taken = (struct taken){req, -1, query_number(query, "gate", -1)};
+  if (query_number(query, "hint", 0) != 0) {
+    evy_inform(req, 103, NULL, 0);
+  }
+  sleep_ms(query_number(query, "ms", 0));
+  if (strcmp(how, "late") == 0) {
+    evy_req_retain(req);
+    start_thread(echo_later, taken);
+    return;
+  }
+  report_call(req, "take", evy_req_take_socket(req, &taken->fd));
+  report_call(req, "respond", evy_respond(req, 200, NULL, NULL, 0, NULL, 0));
+  int again = 0;
+  report_call(req, "take-again", evy_req_take_socket(req, &again));
+  if (strcmp(how, "inline") == 0) {
+    echo(taken->fd);
+    free(taken);
+  } else {
+    start_thread(echo_later, taken);
+  }
+}
+
+/* An answer that has begun cannot be taken, nor a body that was not read. */
+static void take_refused(evy_req *req, const char *query) {
+  int fd = 7;
+  (void)query;
+  if (evy_body_length(req) != 0) {
+    report_call(req, "unread", evy_req_take_socket(req, &fd));
+  }
+  evy_resp_begin(req, 200, NULL, NULL, 0, 2);
+  report_call(req, "begun", evy_req_take_socket(req, &fd));
+  report_call(req, "no-room", evy_req_take_socket(req, NULL));
+  report_call(req, "descriptor", fd == -1);
+  evy_resp_write(req, "ok", 2, -1);
+  evy_resp_end(req, NULL, 0);
+}
+
+const struct route more_routes[] = {{"/take", take},       {"/take-refused", take_refused},
+                                    {"/inform", inform},   {"/flush", flush},
                                     {"/trailers", trailers}, {"/body-trailers", body_trailers},
                                     {"/lent", lent},       {"/mixed", mixed},
                                     {"/file", file},       {"/writev", vector},

@@ -159,6 +159,16 @@ static inline int evy_adopt_file(int file, int64_t *size) {
     int copy = fcntl(file, F_DUPFD_CLOEXEC, 3);
     return copy < 0 ? -errno : copy;
 }
+/* Two connected stream sockets: the first for a loop, the second to be lent out, blocking. */
+static inline int evy_socket_pair(int *loop_end, int *lent_end) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
+    fcntl(pair[0], F_SETFL, fcntl(pair[0], F_GETFL) | O_NONBLOCK);
+    *loop_end = pair[0];
+    *lent_end = pair[1];
+    return 0;
+}
+static inline void evy_set_blocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK); }
 static inline int evy_socket_error(int fd) {
     int e = 0;
     socklen_t n = sizeof e;

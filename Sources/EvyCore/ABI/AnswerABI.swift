@@ -106,3 +106,10 @@ public func evy_body_trailers(_ req: OpaquePointer?, _ len: UnsafeMutablePointer
     len?.pointee = pairs.count
     return pairs.baseAddress?.assumingMemoryBound(to: CChar.self)
 }
+
+@implementation @_cdecl("evy_req_take_socket")
+public func evy_req_take_socket(_ req: OpaquePointer?, _ fd: UnsafeMutablePointer<Int32>?) -> evy_status {
+    fd?.pointee = -1
+    guard let exchange = Handle.exchange(req), let fd else { return Status.badArgument }
+    return exchange.takeSocket(&fd.pointee).rawValue
+}

@@ -15,7 +15,7 @@ typealias BodyFunction =
 enum ExchangeEnd: Int32 {
     case complete = 0
     case clientReset, clientClosed, writeTimeout, readTimeout, handlerError, aborted, shutdown, limit,
-        protocolError, io
+        protocolError, io, upgraded
 
     /// The name that logs and hosts show.
     var name: StaticString {
@@ -31,6 +31,7 @@ enum ExchangeEnd: Int32 {
         case .limit: return "limit"
         case .protocolError: return "protocol"
         case .io: return "io"
+        case .upgraded: return "upgraded"
         }
     }
 }
@@ -48,6 +49,8 @@ struct Exchange: ~Copyable {
     enum Job: UInt8 { case handler, body, writable, hooks }
     enum Response: UInt8 { case none, begun, ended }
     enum BodyMode: UInt8 { case buffer, pull, push }
+    /// The way of a connection from the library to the host.
+    enum Takeover: UInt8 { case none, wanted, failed, given, pumped, over }
     enum BodyEnd: UInt8 { case open, complete, gone, timeout, limit, protocolError }
 
     /// First, and nobody else's: ThreadSanitizer books a change of any member as one of the first byte, so
@@ -128,6 +131,9 @@ struct Exchange: ~Copyable {
     var account = Accounting()
     /// Body bytes that may still come under the promised length; -1: no promise.
     var promisedLeft: Int64 = -1
+    var takeover = Takeover.none
+    /// What the host gets of a connection it has taken over, until it was told.
+    var takenDescriptor: Int32 = -1
     var isAborted = false
     var isOverlong = false
 
@@ -230,6 +236,8 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.onGone = HostNotice()
         pointee.account.reset()
         pointee.promisedLeft = -1
+        pointee.takeover = .none
+        pointee.takenDescriptor = -1
         pointee.isAborted = false
         pointee.isOverlong = false
         pointee.body.clear(keepingCapacity: 16384)

@@ -118,6 +118,7 @@ extension UnsafeMutablePointer<Reactor> {
             if !isRunning { exchange.answerWhereNobodyWill() }
             let isEnded = exchange.pointee.response == .ended
             let isAborted = exchange.pointee.isAborted
+            let takeover = exchange.pointee.takeover
             let callback = isRunning || isEnded ? nil : exchange.callbackDue
             exchange.pointee.lock.unlock()
             if isAborted, let connection = exchange.pointee.connection {
@@ -138,6 +139,10 @@ extension UnsafeMutablePointer<Reactor> {
             }
             guard let connection = exchange.pointee.connection else {
                 return isRunning ? .wait : complete(exchange)
+            }
+            if takeover != .none {
+                if takeover == .wanted { give(exchange, connection) } else { return taken(exchange, isRunning) }
+                continue
             }
             guard isEnded, !isRunning else {
                 guard push(exchange, connection) != .dead else { return .gone }
@@ -218,6 +223,12 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.lastUnsent = nil
         exchange.pointee.account.endedAt = loop.pointee.now
         report(exchange)
+    }
+
+    /// The connection is the host's: what happens on it does not end the exchange, its end does.
+    private func taken(_ exchange: ExchangeRef, _ isRunning: Bool) -> Step {
+        guard exchange.withLock({ exchange.pointee.takeover == .over }), !isRunning else { return .gone }
+        return complete(exchange)
     }
 
     /// The response's end is known: hooks, access line, then the connection's next request or its end.

@@ -41,6 +41,13 @@ enum SystemCalls {
     /// Is it the system that lacks something, not the argument?
     static func isShortage(_ error: Int32) -> Bool { error == -EMFILE || error == -ENFILE || error == -ENOMEM }
 
+    /// Two connected sockets, the lent one blocking. Result: 0 or -errno.
+    static func socketPair(loopEnd: inout Int32, lentEnd: inout Int32) -> Int32 {
+        evy_socket_pair(&loopEnd, &lentEnd)
+    }
+
+    static func setBlocking(_ fd: Int32) { evy_set_blocking(fd) }
+
     static func accept(_ listener: Int32, peer: inout evy_address) -> Int32 { evy_accept(listener, &peer) }
 
     static func close(_ fd: Int32) {
