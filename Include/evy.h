@@ -372,6 +372,10 @@ EVY_API evy_status evy_body_on_data(evy_req *req, evy_body_fn fn, void *user,
                                     evy_drop_fn drop);
 /* Back pressure: paused 1 stops the pieces (and, soon, the client), 0 lets them flow. */
 EVY_API evy_status evy_body_pause(evy_req *req, int32_t paused);
+/* Trailer fields behind a chunked body, R4, once its end has been read; NULL: none, not yet, or
+ * NULL handle.  Checked like headers and never among them; forbidden ones (see evy_resp_end) are
+ * dropped.  Lives as long as req. */
+EVY_API const char *evy_body_trailers(evy_req *req, size_t *len);
 
 /* ---- response --------------------------------------------------------------------------- */
 
@@ -401,11 +405,69 @@ EVY_API evy_status evy_resp_begin(evy_req *req, int32_t status, const char *reas
  * Errors: EVY_E_ARG, EVY_E_STATE (not begun, ended), EVY_E_GONE, EVY_E_TIMEOUT
  * (write_timeout has ended the connection), EVY_E_NOMEM. */
 EVY_API evy_status evy_resp_write(evy_req *req, const void *data, size_t len, int64_t wait_ms);
-/* End a streamed answer.  Errors: EVY_E_ARG, EVY_E_STATE, EVY_E_GONE. */
-EVY_API evy_status evy_resp_end(evy_req *req);
+/* End a streamed answer.  trailers: R4 pairs or NULL; they go out where the answer is chunked, and
+ * nowhere else.  Fields that frame, route, authenticate, condition or decode a message are refused
+ * (RFC 9110 6.5.1), and the answer can still be ended.
+ * Errors: EVY_E_ARG, EVY_E_FIELD, EVY_E_STATE, EVY_E_GONE. */
+EVY_API evy_status evy_resp_end(evy_req *req, const char *trailers, size_t trailers_len);
 /* Cut the connection, so the client sees an error; before the head was sent too.
  * The outcome is EVY_END_ABORTED.  Errors: EVY_E_ARG, EVY_E_STATE (answer complete). */
 EVY_API evy_status evy_resp_abort(evy_req *req);
+
+/* ---- response, more ways ------------------------------------------------------------------ */
+
+/* An informational answer (100, 102, 103 ...; any number) ahead of the real one; headers as
+ * above.  HTTP/1.0 clients know none: they get none, and the call is EVY_OK.  Under 100 a client
+ * that waits to send its body begins.  Counts as framing (EVY_STAT_HEAD_OUT).
+ * Errors: EVY_E_ARG (status not 100, 102..199), EVY_E_FIELD, EVY_E_STATE (the answer has begun),
+ * EVY_E_GONE, EVY_E_NOMEM. */
+EVY_API evy_status evy_inform(evy_req *req, int32_t status, const char *headers,
+                              size_t headers_len);
+/* Send what is queued now.  Output otherwise leaves when the handler returns, waits in a call, or
+ * has run for 2 to 4 ms (never sooner than that with threads=1); from other threads it is on its
+ * way at once, and this does nothing.  Nothing waits for more to fill a packet.
+ * Errors: EVY_E_ARG, EVY_E_STATE (the request is over), EVY_E_GONE. */
+EVY_API evy_status evy_resp_flush(evy_req *req);
+/* evy_resp_write for several pieces, copied, as one chunk.  Errors as evy_resp_write. */
+typedef struct {
+  const void *data;
+  size_t len; /* or EVY_NUL */
+} evy_slice;
+EVY_API evy_status evy_resp_writev(evy_req *req, const evy_slice *slices, size_t count,
+                                   int64_t wait_ms);
+/* evy_respond and evy_resp_write without the copy: the bytes must live, and not change, until
+ * drop(user), which is called exactly once: when the kernel (under TLS: the cipher) has taken the
+ * last of them, when the connection is gone, or before the call returns (it failed, no body goes
+ * out, or the piece is under 4 KiB and was copied).  drop comes on any library thread, no lock is
+ * held, and it must not block.  Never waits: EVY_FULL means that a writer should (see
+ * evy_resp_on_writable).  Order among all kinds of pieces is kept.
+ * Errors as evy_respond and evy_resp_write. */
+EVY_API evy_status evy_respond_ref(evy_req *req, int32_t status, const char *reason,
+                                   const char *headers, size_t headers_len, const void *body,
+                                   size_t body_len, void *user, evy_drop_fn drop);
+EVY_API evy_status evy_resp_write_ref(evy_req *req, const void *data, size_t len, void *user,
+                                      evy_drop_fn drop);
+/* A piece that is part of a regular file; length -1: to its end.  fd is duplicated, its position
+ * neither used nor moved; close yours whenever you like.  Goes by sendfile(2), under TLS through
+ * a read of 32 KiB at a time, and at most 1 MiB in one turn of the loop, which waits for the disk.
+ * A file that gets shorter before it was sent cuts the connection (EVY_END_HANDLER_ERROR).
+ * Never waits: EVY_FULL as above.  Errors: EVY_E_ARG (no regular file, or the part is not inside
+ * it), EVY_E_STATE (not begun, ended), EVY_E_GONE, EVY_E_NOMEM. */
+EVY_API evy_status evy_resp_file(evy_req *req, int fd, int64_t offset, int64_t length);
+/* fn is called after each EVY_FULL, as soon as at most write_low_water bytes wait; it runs where
+ * handlers run, never beside the request's handler or another of its callbacks, and not after
+ * the end of the answer or of the connection (see evy_req_on_gone).  Once per request; drop when
+ * the request is over.  Errors: EVY_E_ARG, EVY_E_STATE (registered already, or answered),
+ * EVY_E_GONE; then fn never runs, and drop has been called. */
+EVY_API evy_status evy_resp_on_writable(evy_req *req, evy_handler_fn fn, void *user,
+                                        evy_drop_fn drop);
+/* fn is called once when the client leaves (as evy_req_gone tells it) before the answer was
+ * ended: to stop work that nobody waits for.  It comes on the loop's thread, also while the
+ * request's handler runs on another one, and must not block.  Not after evy_resp_abort.
+ * Errors: EVY_E_ARG, EVY_E_STATE (registered already, or answered), EVY_E_GONE (left already);
+ * then fn never runs, and drop has been called. */
+EVY_API evy_status evy_req_on_gone(evy_req *req, evy_handler_fn fn, void *user,
+                                   evy_drop_fn drop);
 
 /* ---- post hooks and the outcome ----------------------------------------------------------- */
 
@@ -447,12 +509,29 @@ enum {
   EVY_END_SHUTDOWN = 7,      /* "shutdown": cut at the end of the grace */
   EVY_END_LIMIT = 8,         /* "limit": max_body_size */
   EVY_END_PROTOCOL = 9,      /* "protocol": its body was malformed */
-  EVY_END_IO = 10            /* "io": any other error of the connection */
+  EVY_END_IO = 10,           /* "io": any other error of the connection */
+  EVY_END_UPGRADED = 11      /* "upgraded": the host took the connection over */
 };
 /* One figure; -1: not known (yet), unknown to this library, or NULL. */
 EVY_API int64_t evy_req_stat(evy_req *req, int32_t what);
 /* Static name of an EVY_END_* ("client-reset"); "?" for an unknown one. */
 EVY_API const char *evy_end_name(int32_t end);
+
+/* ---- taking the connection over ------------------------------------------------------------- */
+
+/* The connection becomes yours, for protocols evy does not speak: *fd is a blocking stream socket,
+ * which you close; the first byte you send, a status line if any, is the answer.  What was sent
+ * with evy_inform goes out before it, what the client sent behind its request is what you read
+ * first.  In clear text, with nothing read ahead, it is the connection's own socket, and the post
+ * hooks run as soon as the handler has returned; else one end of a pair that the loop pumps: plain
+ * I/O and shutdown(2) work as ever, the hooks run when both sides have ended, or you have closed,
+ * and their figures count what went through.  Either way the outcome is EVY_END_UPGRADED, and
+ * EVY_STAT_STATUS is 0.  The server's stop waits for a pumped connection as for a request.
+ * In the request's handler, or, when that has returned and the request was retained, on any thread.
+ * With threads=1 do no I/O on it inside a handler: nobody would pump.
+ * Errors: EVY_E_ARG, EVY_E_STATE (answered or begun, body not read to its end, or the handler runs
+ * on another thread), EVY_E_GONE, EVY_E_NOMEM (no descriptor; the request can still be answered). */
+EVY_API evy_status evy_req_take_socket(evy_req *req, int *fd);
 
 #ifdef __cplusplus
 }

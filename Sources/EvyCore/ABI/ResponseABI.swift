@@ -5,7 +5,7 @@
 public import CEvy
 internal import Glibc
 
-private func start(
+func responseStart(
     _ status: Int32, _ reason: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?, _ headersCount: Int
 ) -> ResponseStart? {
     guard let fields = hostBytes(headers, headersCount) else { return nil }
@@ -18,7 +18,7 @@ public func evy_respond(
     _ req: OpaquePointer?, _ status: Int32, _ reason: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?,
     _ headers_len: Int, _ body: UnsafeRawPointer?, _ body_len: Int
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let start = start(status, reason, headers, headers_len),
+    guard let exchange = Handle.exchange(req), let start = responseStart(status, reason, headers, headers_len),
         let bytes = hostBytes(body, body_len)
     else { return Status.badArgument }
     return exchange.respond(start, body: bytes).rawValue
@@ -29,7 +29,7 @@ public func evy_resp_begin(
     _ req: OpaquePointer?, _ status: Int32, _ reason: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?,
     _ headers_len: Int, _ length: Int64
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let start = start(status, reason, headers, headers_len),
+    guard let exchange = Handle.exchange(req), let start = responseStart(status, reason, headers, headers_len),
         length >= -1
     else { return Status.badArgument }
     return exchange.begin(start, length: length < 0 ? nil : UInt64(length)).rawValue
@@ -42,16 +42,24 @@ public func evy_resp_write(
     guard let exchange = Handle.exchange(req), let bytes = hostBytes(data, len) else {
         return Status.badArgument
     }
-    let result = exchange.write(bytes)
+    return waitForRoom(exchange, exchange.write(bytes), wait_ms)
+}
+
+/// After a write above the high-water mark: waits for room as long as the host likes to.
+func waitForRoom(_ exchange: ExchangeRef, _ result: HostResult, _ wait_ms: Int64) -> evy_status {
     guard result == .full, wait_ms != 0 else { return result.rawValue }
     let settled = exchange.wait(milliseconds: wait_ms) { exchange.roomAfterWrite() }
     return (settled ?? .full).rawValue
 }
 
 @implementation @_cdecl("evy_resp_end")
-public func evy_resp_end(_ req: OpaquePointer?) -> evy_status {
-    guard let exchange = Handle.exchange(req) else { return Status.badArgument }
-    return exchange.finish().rawValue
+public func evy_resp_end(
+    _ req: OpaquePointer?, _ trailers: UnsafePointer<CChar>?, _ trailers_len: Int
+) -> evy_status {
+    guard let exchange = Handle.exchange(req), let fields = hostBytes(trailers, trailers_len) else {
+        return Status.badArgument
+    }
+    return exchange.finish(trailers: fields).rawValue
 }
 
 @implementation @_cdecl("evy_resp_abort")

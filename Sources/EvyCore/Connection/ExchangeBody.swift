@@ -68,6 +68,7 @@ extension UnsafeMutablePointer<Exchange> {
             }
         }
         pointee.changed.signal()
+        if end == .gone { tellGone() }
     }
 
     /// Lock held: is there a piece, or the end, for the body callback?

@@ -176,6 +176,8 @@ extension UnsafeMutablePointer<Exchange> {
             pointee.onBodyDrop = nil
             drop(pointee.onBodyUser)
         }
+        pointee.onWritable.release()
+        pointee.onGone.release()
         return pointee.keepsServer
             ? Unmanaged.passUnretained(pointee.reactor.pointee.delegate as AnyObject) : nil
     }

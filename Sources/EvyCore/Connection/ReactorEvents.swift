@@ -19,8 +19,13 @@ struct ReactorClient: LoopClient {
             return true
         }
         guard let connection = reactor.pointee.table[UInt32(truncatingIfNeeded: token)],
-            connection.pointee.descriptor >= 0, connection.pointee.token == token
+            connection.pointee.descriptor >= 0,
+            connection.pointee.token == token & ~UnsafeMutablePointer<Reactor>.tunnelToken
         else { return true }  // an event of a connection that was closed in this very turn
+        if connection.pointee.tunnel != nil {
+            let isHost = token & UnsafeMutablePointer<Reactor>.tunnelToken != 0
+            return isHost ? reactor.hostReady(connection, events) : reactor.peerReady(connection, events)
+        }
         if events.contains(.readable) || events.isDisjoint(with: [.error, .hangUp]) {
             if events.contains(.writable), !reactor.writable(connection) { return false }
             guard connection.pointee.descriptor >= 0, connection.pointee.token == token else { return true }
