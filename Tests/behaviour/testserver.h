@@ -69,6 +69,12 @@ void wait_for_threads(void);
 /* A hook named `name` that reports the figures; gate >= 0: it waits there first. */
 evy_status add_hook(evy_req *req, const char *name, long gate, int children);
 
+/* tls_control.c: -1: not its argument */
+int tls_take(evy_tls **tls, char **argv, int *used);
+void tls_release(evy_tls *tls);
+void tls_release_kept(void);
+void tls_reload(long threads, long count);
+
 /* callbacks.c: the request, log and access callbacks */
 extern bool hooks_enabled; /* every request gets a hook named "figures" */
 void on_request(void *user, evy_req *req);

@@ -103,13 +103,12 @@ public func evy_config_env(
 // MARK: Listeners
 
 /// nil: the TLS object cannot serve; the text is set.
-private func context(_ tls: OpaquePointer?, _ config: ConfigHandle) -> TLSContext?? {
+private func provider(_ tls: OpaquePointer?, _ config: ConfigHandle) -> TLSProvider?? {
     guard let handle = Handle.object(tls, TLSHandle.self) else { return .some(nil) }
+    handle.gate.lock()
+    defer { handle.gate.unlock() }
     do throws(TLSError) {
-        if let context = handle.context { return context }
-        let context = try handle.policy.makeContext()
-        handle.context = context
-        return context
+        return try handle.publish()
     } catch {
         config.error.set(error.text)
         return nil
@@ -127,8 +126,8 @@ public func evy_config_listen(
         return fail(
             config, Status.value, "cannot read address \"\(text)\": host:port, [v6]:port or unix:/path")
     }
-    guard let context = context(tls, config) else { return Status.tls }
-    config.configuration.listeners.append((.address(parsed), context))
+    guard let provider = provider(tls, config) else { return Status.tls }
+    config.configuration.listeners.append((.address(parsed), provider))
     return Status.ok
 }
 
@@ -137,11 +136,11 @@ public func evy_config_listen_fd(_ cfg: OpaquePointer?, _ fd: Int32, _ tls: Opaq
     guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
     guard Sockets.isOpen(fd) else { return fail(config, Status.badArgument, "descriptor \(fd) is not open") }
     if let problem = Sockets.problem(withListener: fd) { return fail(config, Status.value, problem) }
-    guard let context = context(tls, config) else { return Status.tls }
+    guard let provider = provider(tls, config) else { return Status.tls }
     guard let adopted = AdoptedDescriptor(fd) else {
         return fail(config, Status.outOfMemory, "cannot duplicate descriptor \(fd)")
     }
-    config.configuration.listeners.append((.descriptor(adopted), context))
+    config.configuration.listeners.append((.descriptor(adopted), provider))
     return Status.ok
 }
 

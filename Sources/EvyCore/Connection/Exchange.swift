@@ -83,6 +83,8 @@ struct Exchange: ~Copyable {
     var peer = evy_address()
     var local = evy_address()
     var isTLS = false
+    /// A reference, so that a request may outlive its connection.
+    var tlsFacts: TLSFactsRef?
     var requestNumber: UInt32 = 0
     var startedAt: Int64 = 0
     /// The Date of the answer, as of the turn that dispatched the request.
@@ -182,6 +184,7 @@ extension UnsafeMutablePointer<Exchange> {
         let node = pointee.node
         let fields = pointee.fields
         pointee.magic = 0
+        pointee.tlsFacts?.release()
         deinitialize(count: 1)
         node.deinitialize(count: 1)
         free(node)
@@ -192,6 +195,10 @@ extension UnsafeMutablePointer<Exchange> {
     /// Back to the state of a new one; buffers keep a little of their memory.
     func reset() {
         pointee.connection = nil
+        if let facts = pointee.tlsFacts {
+            pointee.tlsFacts = nil
+            facts.release()
+        }
         pointee.nextUnsent = nil
         pointee.stage = .readingHead
         pointee.parser = HTTP1HeadParser()

@@ -11,12 +11,12 @@ final class Listener {
     let local: evy_address
     /// "127.0.0.1:8080", "[::1]:8443" or "unix:/run/a.sock"
     let text: String
-    let tls: TLSContext?
+    let tls: TLSProvider?
     private let path: String?
     /// The host's own sockets keep listening when the server stops.
     private let isAdopted: Bool
 
-    init(descriptor: Int32, address: ListenAddress?, tls: TLSContext?) {
+    init(descriptor: Int32, address: ListenAddress?, tls: TLSProvider?) {
         self.descriptor = descriptor
         self.tls = tls
         local = SystemCalls.localAddress(descriptor)
