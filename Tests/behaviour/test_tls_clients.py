@@ -101,11 +101,15 @@ def test_optional_serves_the_client_without_and_the_one_with_a_bad_one(serve, ro
         found = ssl_keys(connection)
         assert found["SSL_CLIENT_VERIFY"] == "NONE"
         assert not {"SSL_CLIENT_CERT", "SSL_CLIENT_S_DN", "SSL_CLIENT_I_DN"} & set(found)
-    with Connection(server, tls=client(stranger, version)) as connection:
+    context = client(stranger, version)
+    with Connection(server, tls=context) as connection:
         found = ssl_keys(connection)
+        session = connection.socket.session
         assert found["SSL_CLIENT_VERIFY"] == "FAILED:unable to get local issuer certificate"
         assert ssl.PEM_cert_to_DER_cert(found["SSL_CLIENT_CERT"]) == der(stranger[0])
         assert not {"SSL_CLIENT_S_DN", "SSL_CLIENT_I_DN"} & set(found), "a name nobody vouches for"
+    with Connection(server, tls=context, session=session) as connection:
+        assert ssl_keys(connection) == found and connection.socket.session_reused
 
 
 def test_an_expired_certificate_fails_with_its_reason(serve, root):
@@ -162,6 +166,23 @@ def test_each_connection_has_its_own_client(serve, root, alice):
             with Connection(server, tls=client(pair)) as connection:
                 found = ssl_keys(connection)
                 assert found.get("SSL_CLIENT_S_DN") == (name and f"CN={name},O=Evy Tests")
+
+
+def test_what_the_handshake_left_outlives_the_connection(serve, root, alice):
+    """Four threads read it for the first time when the client is gone and others have come."""
+    server = serve("--client-ca", OPTIONAL, str(root.certificate), tls=True)
+    with Connection(server, tls=client(alice), name="kept.test") as connection:
+        assert connection.get("/facts?gate=1").body == b"kept"
+        request = server.expect("request")["id"]
+    server.expect("access", id=request)
+    for _ in range(5):
+        with Connection(server, tls=client()) as connection:
+            assert ssl_keys(connection)["SSL_CLIENT_VERIFY"] == "NONE"
+    server.tell("open", 1)
+    for found in server.expect("facts", 4):
+        assert found["SSL_CLIENT_VERIFY"] == "SUCCESS" and found["SSL_SERVER_NAME"] == "kept.test"
+        assert found["SSL_CLIENT_S_DN"] == "CN=alice,O=Evy Tests"
+        assert ssl.PEM_cert_to_DER_cert(found["SSL_CLIENT_CERT"]) == der(alice[0])
 
 
 def test_openssl_s_client_is_told_the_authorities_and_served(serve, root, alice):

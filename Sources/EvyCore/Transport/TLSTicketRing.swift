@@ -29,12 +29,18 @@ struct TLSTicketRing: ~Copyable {
     private var hasEarlier = false
     private static let byteCount = secretCount + 2 * keyCount
 
-    /// nil: no randomness, or out of memory.
-    static func make(period: Int64) -> TLSTicketRing? {
+    /// `secret` nil: drawn. nil: no randomness, or out of memory.
+    static func make(period: Int64, secret: [UInt8]? = nil) -> TLSTicketRing? {
         guard let room = CRYPTO_zalloc(byteCount, nil, 0) else { return nil }
         let ring = TLSTicketRing(
             memory: room.bindMemory(to: UInt8.self, capacity: byteCount), period: period)
-        guard RAND_priv_bytes(ring.memory, Int32(secretCount)) == 1, ring.deriveKey() else { return nil }
+        if let secret {
+            guard secret.count == secretCount else { return nil }
+            ring.memory.update(from: secret, count: secretCount)
+        } else if RAND_priv_bytes(ring.memory, Int32(secretCount)) != 1 {
+            return nil
+        }
+        guard ring.deriveKey() else { return nil }
         return ring
     }
 
