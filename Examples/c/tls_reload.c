@@ -3,6 +3,7 @@
  * cc tls_reload.c $(pkg-config --cflags --libs evy) -o tls_reload
  * ./tls_reload 8443 default.crt default.key [CERTIFICATE KEY]...
  * Put new files in place of the old, then: kill -HUP PID */
+#define _POSIX_C_SOURCE 200809L /* sigwait */
 #include <evy.h>
 #include <signal.h>
 #include <stdio.h>

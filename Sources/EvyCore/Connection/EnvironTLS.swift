@@ -13,7 +13,7 @@ extension UnsafeMutablePointer<Exchange> {
         switch key {
         case .tlsProtocol: text = facts.pointee.protocolName
         case .tlsCipher: text = facts.pointee.cipherName
-        case .tlsServerName: text = facts.pointee.serverName.map { UnsafePointer($0) }
+        case .tlsServerName: text = facts.pointee.serverName
         case .clientVerify: text = facts.clientVerification()
         case .clientSubject: text = facts.clientSubject()
         case .clientIssuer: text = facts.clientIssuer()

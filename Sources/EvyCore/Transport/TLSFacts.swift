@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// TLSFacts - what a finished handshake leaves for the environ: versions, names, the client's certificate.
-// Room: Transport. Spec: RFC 2253 (names), RFC 7468 (PEM); evy.h, "request: environ".
+// TLSFacts - what a finished handshake leaves for the environ: version, cipher, names, the client.
+// Room: Transport. Spec: evy.h, "request: environ".
 
 internal import COpenSSL
 internal import Glibc
@@ -8,104 +8,37 @@ internal import Synchronization
 
 typealias TLSFactsRef = UnsafeMutablePointer<TLSFacts>
 
-/// Taken once on the loop, because the SSL is the loop's; read by handlers on any thread. What costs
-/// something (the texts of a client's certificate) is made when first asked for.
+/// Taken once on the loop, because the SSL is the loop's; read by handlers on any thread. Small: every
+/// idle TLS connection has one.
 ///
 /// Ownership: counted by `retained` and `release`; its connection and each of its requests hold one.
 /// Lifetime:  the texts it lends live as long as it.
-/// Thread:    any.
+/// Thread:    any; nothing in it changes but what the lock protects.
 struct TLSFacts: ~Copyable {
-    /// First, and nobody else's: ThreadSanitizer books a change of any member as one of the first byte.
-    private let anchor: UInt64 = 0
     private let references = Atomic<Int32>(1)
     private let lock = FutexLock()
     /// Static texts of OpenSSL.
     let protocolName: UnsafePointer<CChar>?
     let cipherName: UnsafePointer<CChar>?
-    /// The name the client asked for, as it was sent.
-    let serverName: UnsafeMutablePointer<CChar>?
-    /// X509; nil: the client showed none.
-    private let certificate: OpaquePointer?
-    private let verdict: Int
-    private var texts: (UnsafeMutablePointer<CChar>?, UnsafeMutablePointer<CChar>?) = (nil, nil)
-    private var pem: UnsafeMutablePointer<CChar>?
-    private var failure: UnsafeMutablePointer<CChar>?
+    /// The name the client asked for, as it was sent; it lies behind this structure.
+    let serverName: UnsafePointer<CChar>?
+    /// nil: the client showed no certificate. Under the lock.
+    private let client: UnsafeMutablePointer<TLSClient>?
 
-    fileprivate init(_ session: borrowing TLSSession) {
+    fileprivate init(
+        _ session: borrowing TLSSession, serverName: UnsafePointer<CChar>?,
+        client: UnsafeMutablePointer<TLSClient>?
+    ) {
         protocolName = session.protocolName
         cipherName = session.cipherName
-        serverName = session.serverName.flatMap { TLSFacts.isPlain($0) ? strdup($0) : nil }
-        certificate = session.takeClientCertificate()
-        verdict = certificate == nil ? Int(X509_V_OK) : session.clientVerdict
+        self.serverName = serverName
+        self.client = client
     }
 
     deinit {
-        X509_free(certificate)
-        for text in [serverName, texts.0, texts.1, pem, failure] { free(text) }
-    }
-
-    /// What goes into environs and logs is printable.
-    private static func isPlain(_ name: UnsafePointer<CChar>) -> Bool {
-        var place = name
-        while place.pointee != 0 {
-            guard place.pointee > 0x20, place.pointee < 0x7F else { return false }
-            place += 1
-        }
-        return place != name
-    }
-
-    /// "NONE", "SUCCESS" or "FAILED:reason".
-    fileprivate mutating func verification() -> UnsafePointer<CChar>? {
-        guard certificate != nil else { return TLSFacts.literal("NONE") }
-        guard verdict != Int(X509_V_OK) else { return TLSFacts.literal("SUCCESS") }
-        if failure == nil {
-            failure = strdup("FAILED:" + String(cString: X509_verify_cert_error_string(verdict)))
-        }
-        // Out of memory: nil would read as "no TLS".
-        return failure.map { UnsafePointer($0) } ?? TLSFacts.literal("FAILED:out of memory")
-    }
-
-    /// RFC 2253. Only of a certificate that stood the test: anybody can write any name into one.
-    fileprivate mutating func subject() -> UnsafePointer<CChar>? {
-        guard let certificate, verdict == Int(X509_V_OK) else { return nil }
-        if texts.0 == nil { texts.0 = TLSFacts.distinguished(X509_get_subject_name(certificate)) }
-        return texts.0.map { UnsafePointer($0) }
-    }
-
-    fileprivate mutating func issuer() -> UnsafePointer<CChar>? {
-        guard let certificate, verdict == Int(X509_V_OK) else { return nil }
-        if texts.1 == nil { texts.1 = TLSFacts.distinguished(X509_get_issuer_name(certificate)) }
-        return texts.1.map { UnsafePointer($0) }
-    }
-
-    fileprivate mutating func certificateText() -> UnsafePointer<CChar>? {
-        guard let certificate else { return nil }
-        if pem == nil { pem = TLSFacts.written { PEM_write_bio_X509($0, certificate) == 1 } }
-        return pem.map { UnsafePointer($0) }
-    }
-
-    private static func distinguished(_ name: OpaquePointer?) -> UnsafeMutablePointer<CChar>? {
-        written { X509_NAME_print_ex($0, name, 0, evyssl_name_rfc2253()) >= 0 }
-    }
-
-    /// nil: out of memory.
-    private static func written(_ body: (OpaquePointer) -> Bool) -> UnsafeMutablePointer<CChar>? {
-        ERR_clear_error()
-        defer { ERR_clear_error() }
-        guard let memory = BIO_new(BIO_s_mem()) else { return nil }
-        defer { BIO_free(memory) }
-        guard body(memory) else { return nil }
-        let count = BIO_ctrl_pending(memory)
-        guard let room = malloc(count + 1) else { return nil }
-        let text = room.bindMemory(to: CChar.self, capacity: count + 1)
-        let copied = max(0, BIO_read(memory, text, Int32(clamping: count)))
-        text[Int(copied)] = 0
-        return text
-    }
-
-    /// SAFETY: literals are NUL-terminated and live as long as the program.
-    private static func literal(_ text: StaticString) -> UnsafePointer<CChar> {
-        UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
+        guard let client else { return }
+        client.deinitialize(count: 1)
+        free(client)
     }
 
     @inline(__always)
@@ -117,17 +50,55 @@ struct TLSFacts: ~Copyable {
         references.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0
     }
 
-    fileprivate func enter() { lock.lock() }
-    fileprivate func leave() { lock.unlock() }
+    fileprivate func withClient(
+        _ body: (UnsafeMutablePointer<TLSClient>) -> UnsafePointer<CChar>?
+    ) -> UnsafePointer<CChar>? {
+        guard let client else { return nil }
+        lock.lock()
+        defer { lock.unlock() }
+        return body(client)
+    }
+
+    fileprivate var hasClient: Bool { client != nil }
 }
 
 extension UnsafeMutablePointer<TLSFacts> {
     /// Of a session whose handshake is done. nil: out of memory.
     static func make(_ session: borrowing TLSSession) -> TLSFactsRef? {
-        guard let room = malloc(MemoryLayout<TLSFacts>.stride) else { return nil }
+        let name = session.serverName.flatMap { isPlain($0) ? $0 : nil }
+        let nameCount = name.map { strlen($0) + 1 } ?? 0
+        guard let room = malloc(MemoryLayout<TLSFacts>.stride + nameCount) else { return nil }
+        var client: UnsafeMutablePointer<TLSClient>?
+        if let certificate = session.takeClientCertificate() {
+            // Without room for the client its requests must not pass for ones without a certificate.
+            guard let place = malloc(MemoryLayout<TLSClient>.stride) else {
+                X509_free(certificate)
+                free(room)
+                return nil
+            }
+            let made = place.bindMemory(to: TLSClient.self, capacity: 1)
+            made.initialize(to: TLSClient(certificate: certificate, verdict: session.clientVerdict))
+            client = made
+        }
         let facts = room.bindMemory(to: TLSFacts.self, capacity: 1)
-        facts.initialize(to: TLSFacts(session))
+        var copy: UnsafePointer<CChar>?
+        if let name {
+            let place = room + MemoryLayout<TLSFacts>.stride
+            place.copyMemory(from: name, byteCount: nameCount)
+            copy = UnsafePointer(place.assumingMemoryBound(to: CChar.self))
+        }
+        facts.initialize(to: TLSFacts(session, serverName: copy, client: client))
         return facts
+    }
+
+    /// What goes into environs and logs is printable.
+    private static func isPlain(_ name: UnsafePointer<CChar>) -> Bool {
+        var place = name
+        while place.pointee != 0 {
+            guard place.pointee > 0x20, place.pointee < 0x7F else { return false }
+            place += 1
+        }
+        return place != name
     }
 
     @inline(__always)
@@ -147,16 +118,11 @@ extension UnsafeMutablePointer<TLSFacts> {
         free(self)
     }
 
-    private func locked(
-        _ body: (TLSFactsRef) -> UnsafePointer<CChar>?
-    ) -> UnsafePointer<CChar>? {
-        pointee.enter()
-        defer { pointee.leave() }
-        return body(self)
+    /// "NONE", "SUCCESS" or "FAILED:reason".
+    func clientVerification() -> UnsafePointer<CChar>? {
+        pointee.hasClient ? pointee.withClient { $0.pointee.verification() } : TLSClient.literal("NONE")
     }
-
-    func clientVerification() -> UnsafePointer<CChar>? { locked { $0.pointee.verification() } }
-    func clientSubject() -> UnsafePointer<CChar>? { locked { $0.pointee.subject() } }
-    func clientIssuer() -> UnsafePointer<CChar>? { locked { $0.pointee.issuer() } }
-    func clientCertificate() -> UnsafePointer<CChar>? { locked { $0.pointee.certificateText() } }
+    func clientSubject() -> UnsafePointer<CChar>? { pointee.withClient { $0.pointee.subject() } }
+    func clientIssuer() -> UnsafePointer<CChar>? { pointee.withClient { $0.pointee.issuer() } }
+    func clientCertificate() -> UnsafePointer<CChar>? { pointee.withClient { $0.pointee.certificateText() } }
 }
