@@ -89,6 +89,13 @@ def test_a_name_nobody_can_ask_for_is_refused(serve, root, name):
         serve("--cert", name, *pair, tls=pair)
 
 
+def test_a_further_certificate_without_a_name_is_refused(serve, root):
+    nameless = root.issue("not a host name", file="nameless")
+    with pytest.raises(RuntimeError, match=f"EVY_E_TLS: certificate {nameless[0]} holds no host name"):
+        serve("--cert", "-", *nameless, tls=root.issue("a.test"))
+    assert shown(serve(tls=nameless), "a.test") == der(nameless[0]), "alone it serves everybody"
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_the_name_is_in_the_environ_also_of_a_resumed_session(server, version):
     context = client_context(minimum_version=version, maximum_version=version)

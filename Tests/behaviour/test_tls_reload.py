@@ -103,6 +103,30 @@ def test_names_are_read_again_with_the_certificate(serve, root):
     assert shown(server, "b.test") == der(first[0])
 
 
+def test_a_certificate_that_lost_its_names_is_refused(serve, root):
+    first, second = root.issue("a.test", "a.test"), root.issue("b.test", "b.test")
+    server = serve("--keep-tls", "--cert", "-", *second, tls=first)
+    before = der(second[0])
+    put(root.issue("no name", file="nameless"), second)
+    status, text = reload(server)
+    assert status == "EVY_E_TLS" and second[0] in text and "no host name" in text
+    assert shown(server, "b.test") == before
+
+
+def test_a_key_log_that_cannot_be_opened_again_is_named(serve, root, tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    options = [("keylog_file", str(folder / "keys.log"))]
+    server = serve("--keep-tls", tls=root.issue("a.test"), tls_set=options)
+    shutil.rmtree(folder)
+    status, text = reload(server)
+    assert status == "EVY_E_TLS" and str(folder / "keys.log") in text
+    folder.mkdir()
+    assert reload(server)[0] == "EVY_OK"
+    shown(server)
+    assert (folder / "keys.log").read_text()
+
+
 def test_an_encrypted_key_is_read_again_with_its_pass(serve, root, locked_pair, tmp_path):
     place = [str(shutil.copy(file, tmp_path)) for file in locked_pair]
     server = serve("--tls-pass", *place, "sesame", "--keep-tls", "--listen", "127.0.0.1:0")

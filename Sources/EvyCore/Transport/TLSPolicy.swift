@@ -82,8 +82,12 @@ struct TLSPolicy {
             certificates[place] = certificate
             return
         }
+        try append(certificate)
+    }
+
+    private mutating func append(_ certificate: TLSCertificate) throws(TLSError) {
         guard !certificate.names.isEmpty || certificates.isEmpty else {
-            throw .tls("\(certificate.identity.name) holds no host name, so it needs one to be added")
+            throw .tls("\(certificate.identity.name) holds no host name, and none was given")
         }
         certificates.append(certificate)
     }
@@ -155,7 +159,7 @@ struct TLSPolicy {
     func readAgain() throws(TLSError) -> TLSPolicy {
         var next = self
         next.certificates = []
-        for certificate in certificates { next.certificates.append(try certificate.readAgain()) }
+        for certificate in certificates { try next.append(certificate.readAgain()) }
         next.clientCA = try clientCA?.readAgain()
         next.staples = []
         for path in staplePaths { next.staples.append(try TLSStaple(path: path)) }
