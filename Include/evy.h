@@ -149,22 +149,46 @@ EVY_API evy_status evy_config_listen_fd(evy_config *cfg, int fd, evy_tls *tls);
 /* ---- TLS ----------------------------------------------------------------------- */
 
 /* A TLS policy: TLS 1.2 and 1.3, ALPN http/1.1, one stateless ticket, no cache.
- * Ownership: yours until evy_tls_free; listeners that use it keep it alive. */
+ * Ownership: yours until evy_tls_free; listeners that use it keep it alive.  A change after
+ * a listener took it counts from the next evy_tls_reload or evy_config_listen on, for all. */
 EVY_API evy_tls *evy_tls_new(void);
 EVY_API void evy_tls_free(evy_tls *tls);
 /* Certificate chain (PEM, leaf first) and private key from files; key_pem NULL: the key
- * is in cert_pem; pass NULL: the key is not encrypted.  Replaces an earlier pair.
- * Errors: EVY_E_ARG, EVY_E_TLS, text in evy_tls_error ("cannot open certificate
- * cert.pem: No such file or directory", "private key key.pem does not match
- * certificate cert.pem").  On error the earlier pair stays. */
-EVY_API evy_status evy_tls_cert_file(evy_tls *tls, const char *cert_pem, const char *key_pem,
-                                     const char *pass);
+ * is in cert_pem; pass NULL: the key is not encrypted.  name: the host that clients ask for
+ * by SNI, "a.org", or "*.a.org" for one label in front; NULL: the DNS names inside the
+ * certificate (without any, its common name).  The first certificate serves whoever asks
+ * for no name or another one.  A name given outranks one read, an exact one a wildcard,
+ * the earlier the later.  The same name again (NULL: the same names) replaces that pair.
+ * Errors: EVY_E_ARG, EVY_E_VALUE (name), EVY_E_TLS, text in evy_tls_error ("cannot open
+ * certificate cert.pem: No such file or directory", "private key key.pem does not match
+ * certificate cert.pem").  On error nothing has changed. */
+EVY_API evy_status evy_tls_cert_file(evy_tls *tls, const char *name, const char *cert_pem,
+                                     const char *key_pem, const char *pass);
 /* The same from memory.  key NULL: the key is in cert. */
-EVY_API evy_status evy_tls_cert_mem(evy_tls *tls, const void *cert, size_t cert_len,
-                                    const void *key, size_t key_len, const char *pass);
+EVY_API evy_status evy_tls_cert_mem(evy_tls *tls, const char *name, const void *cert,
+                                    size_t cert_len, const void *key, size_t key_len,
+                                    const char *pass);
+/* Ask clients for a certificate that one of those in ca (PEM) vouches for.  REQUIRE: without
+ * a good one the handshake fails.  OPTIONAL: all are served, SSL_CLIENT_VERIFY tells them
+ * apart.  NONE (the default; ca may be NULL): not asked.  Errors: EVY_E_ARG, EVY_E_TLS. */
+enum { EVY_VERIFY_NONE = 0, EVY_VERIFY_OPTIONAL = 1, EVY_VERIFY_REQUIRE = 2 };
+EVY_API evy_status evy_tls_client_ca_file(evy_tls *tls, int32_t verify, const char *ca_pem);
+EVY_API evy_status evy_tls_client_ca_mem(evy_tls *tls, int32_t verify, const void *ca, size_t len);
 /* Keys: min_version, max_version ("1.2" or "1.3"), ciphers (TLS 1.2, OpenSSL list),
- * ciphersuites (TLS 1.3), groups.  Errors: EVY_E_ARG, EVY_E_OPTION, EVY_E_VALUE. */
+ * ciphersuites (TLS 1.3), groups, alpn ("http/1.1,http/1.0" in order of preference, or
+ * "off"), tickets (how many a client gets, "1"; "off": no resumption), ticket_rotation (age
+ * of a ticket key, "12h"; it opens tickets for one such time more; "off": never changed),
+ * ocsp_file (OCSP responses in DER, paths with "," between, each stapled to the certificate
+ * it is about until it expires), keylog_file (session secrets are appended, NSS format: for
+ * debugging only, who reads it reads everything).  Errors: EVY_E_ARG, EVY_E_OPTION,
+ * EVY_E_VALUE. */
 EVY_API evy_status evy_tls_set(evy_tls *tls, const char *key, const char *value);
+/* Read every file again: certificates, keys, client CA, OCSP responses.  All or nothing: on
+ * error the old ones stay in force and evy_tls_error names the file.  New handshakes get the
+ * new ones; open connections and, as far as the client CA is the same, tickets stay valid.
+ * Reads files, so not for a callback that must not block.  Any thread, while servers run;
+ * calls are serialised.  Errors: EVY_E_ARG, EVY_E_TLS. */
+EVY_API evy_status evy_tls_reload(evy_tls *tls);
 /* Text of the last failure on tls, "" when there was none.  Lives until the next call. */
 EVY_API const char *evy_tls_error(evy_tls *tls);
 
@@ -291,7 +315,10 @@ EVY_API evy_status evy_timer_stop(evy_server *s, int64_t id);
 /* REQUEST_METHOD SCRIPT_NAME PATH_INFO (percent-decoded bytes) RAW_PATH_INFO QUERY_STRING
  * (always) REQUEST_URI RAW_URI SERVER_PROTOCOL SERVER_NAME SERVER_PORT SERVER_SOFTWARE
  * GATEWAY_INTERFACE REMOTE_ADDR REMOTE_PORT wsgi.url_scheme HTTPS ("on" under TLS, else
- * absent) CONTENT_TYPE CONTENT_LENGTH (where sent) HTTP_* (repeats joined with ", ",
+ * absent) SSL_PROTOCOL ("TLSv1.3") SSL_CIPHER SSL_SERVER_NAME (where the client asked for one)
+ * SSL_CLIENT_VERIFY ("NONE", "SUCCESS", "FAILED:reason") SSL_CLIENT_CERT (PEM; the good and
+ * the bad) SSL_CLIENT_S_DN SSL_CLIENT_I_DN (RFC 2253, of a good one only), all under TLS only,
+ * CONTENT_TYPE CONTENT_LENGTH (where sent) HTTP_* (repeats joined with ", ",
  * Cookie with "; "; an absolute request target wins over Host; on a unix socket the names
  * are "unix" and the ports ""; names that hold "_" are dropped unless option underscore_headers
  * says otherwise), then the pairs of evy_config_env and evy_env_set.
@@ -527,10 +554,10 @@ EVY_API const char *evy_end_name(int32_t end);
  * I/O and shutdown(2) work as ever, the hooks run when both sides have ended, or you have closed,
  * and their figures count what went through.  Either way the outcome is EVY_END_UPGRADED, and
  * EVY_STAT_STATUS is 0.  The server's stop waits for a pumped connection as for a request.
- * In the request's handler, or, when that has returned and the request was retained, on any thread.
+ * Any thread; while the handler runs on another one the call waits until it has returned.
  * With threads=1 do no I/O on it inside a handler: nobody would pump.
- * Errors: EVY_E_ARG, EVY_E_STATE (answered or begun, body not read to its end, or the handler runs
- * on another thread), EVY_E_GONE, EVY_E_NOMEM (no descriptor; the request can still be answered). */
+ * Errors: EVY_E_ARG, EVY_E_STATE (answered or begun, or body not read to its end), EVY_E_GONE,
+ * EVY_E_NOMEM (no descriptor; the request can still be answered). */
 EVY_API evy_status evy_req_take_socket(evy_req *req, int *fd);
 
 #ifdef __cplusplus

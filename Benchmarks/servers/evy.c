@@ -67,7 +67,7 @@ int main(int argc, char **argv) {
     snprintf(address, sizeof address, "127.0.0.1:%s", argv[1]);
     if (strcmp(argv[2], "-") != 0) {
         tls = evy_tls_new();
-        if (evy_tls_cert_file(tls, argv[2], argv[3], NULL) < 0) return fail("tls", evy_tls_error(tls));
+        if (evy_tls_cert_file(tls, NULL, argv[2], argv[3], NULL) < 0) return fail("tls", evy_tls_error(tls));
     }
     evy_config_on_request(cfg, answer, NULL, NULL);
     evy_config_set(cfg, "max_connections", "20000");

@@ -27,7 +27,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     /* Wrong files, or a key that does not belong to the certificate, are an error right here. */
-    if (evy_tls_cert_file(tls, argv[1], argv[2], NULL) < 0) {
+    if (evy_tls_cert_file(tls, NULL, argv[1], argv[2], NULL) < 0) {
         fprintf(stderr, "tls: %s\n", evy_tls_error(tls));
         return 1;
     }

@@ -8,7 +8,9 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -50,6 +52,18 @@ static inline uint64_t evyssl_op_no_renegotiation(void) { return SSL_OP_NO_RENEG
 static inline uint64_t evyssl_op_no_compression(void) { return SSL_OP_NO_COMPRESSION; }
 static inline uint64_t evyssl_op_ignore_unexpected_eof(void) { return SSL_OP_IGNORE_UNEXPECTED_EOF; }
 
+static inline uint64_t evyssl_op_no_ticket(void) { return SSL_OP_NO_TICKET; }
+static inline void evyssl_ctx_on_server_name(SSL_CTX *ctx, int (*callback)(SSL *, int *, void *)) {
+    SSL_CTX_set_tlsext_servername_callback(ctx, callback);
+}
+static inline void evyssl_ctx_on_status(SSL_CTX *ctx, int (*callback)(SSL *, void *)) {
+    SSL_CTX_set_tlsext_status_cb(ctx, callback);
+}
+/* The response (OPENSSL_malloc) belongs to the SSL from here on; NULL frees the one it has. */
+static inline int evyssl_set_status_response(SSL *ssl, unsigned char *response, long length) {
+    return (int)SSL_set_tlsext_status_ocsp_resp(ssl, response, length);
+}
+
 /* ---- errors ------------------------------------------------------------------------ */
 
 static inline int evyssl_err_is_system(unsigned long code) { return ERR_SYSTEM_ERROR(code) ? 1 : 0; }
@@ -57,6 +71,10 @@ static inline int evyssl_err_library(unsigned long code) { return ERR_GET_LIB(co
 static inline int evyssl_err_reason(unsigned long code) { return ERR_GET_REASON(code); }
 static inline int evyssl_reason_no_memory(void) { return ERR_R_MALLOC_FAILURE; }
 static inline int evyssl_reason_internal(void) { return ERR_R_INTERNAL_ERROR; }
+
+/* ---- names ---------------------------------------------------------------------------- */
+
+static inline unsigned long evyssl_name_rfc2253(void) { return XN_FLAG_RFC2253; }
 
 /* ---- stacks of certificates ---------------------------------------------------------- */
 

@@ -30,11 +30,11 @@ struct Configuration: ~Copyable {
         }
     }
 
-    func listen(_ listener: Listener) throws(EvyError) {
-        guard let options = listener.tls else { return try listen(listener, nil) }
-        let policy = try TLSPolicy()
-        try policy.apply(options)
-        try listen(listener, policy.handle)
+    /// The TLS policy made for the listener, nil for clear text.
+    func listen(_ listener: Listener) throws(EvyError) -> TLSPolicy? {
+        let policy = try listener.tls.map { options throws(EvyError) in try TLSPolicy(options) }
+        try listen(listener, policy?.handle)
+        return policy
     }
 
     private func listen(_ listener: Listener, _ tls: OpaquePointer?) throws(EvyError) {

@@ -26,6 +26,7 @@ public final class Server: @unchecked Sendable {
     public typealias Handler = @Sendable (_ request: borrowing Request) throws -> Void
 
     private let handle: OpaquePointer
+    private let policies: [TLSPolicy]
 
     /// Opens the listeners: from here on clients can connect, and wait for `start` or `run`.
     ///
@@ -35,7 +36,11 @@ public final class Server: @unchecked Sendable {
     {
         let configuration = try Configuration()
         try configuration.apply(options)
-        for listener in listeners { try configuration.listen(listener) }
+        var policies: [TLSPolicy] = []
+        for listener in listeners {
+            if let policy = try configuration.listen(listener) { policies.append(policy) }
+        }
+        self.policies = policies
         try configuration.answer(with: Service(handler, options.onLog))
         handle = try configuration.makeServer()
     }
@@ -66,6 +71,14 @@ public final class Server: @unchecked Sendable {
     /// Errors: `.timeout`, `.wrongState` (never started, or called by one of its handlers).
     public func wait(upTo time: Duration = .forever) throws(EvyError) {
         try check(evy_server_wait(handle, time.evyMilliseconds))
+    }
+
+    /// Reads the TLS files of every listener again: certificates, keys, client authorities, OCSP responses.
+    /// New handshakes get the new ones, open connections stay. A listener takes all of its files or none.
+    /// Errors: `.tls` names the file that does not go; then that listener keeps what it has, and those
+    /// behind it are not touched.
+    public func reloadTLS() throws(EvyError) {
+        for policy in policies { try policy.reload() }
     }
 
     // MARK: Where

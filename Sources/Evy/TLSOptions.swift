@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // TLSOptions - a certificate, its key and the TLS policy, as values.
 // Room: Evy (the Swift face).
-internal import CEvy
 
 /// What an HTTPS listener needs. TLS 1.2 and 1.3 are spoken unless said otherwise.
 public struct TLSOptions: Sendable, Hashable {
@@ -21,7 +20,33 @@ public struct TLSOptions: Sendable, Hashable {
         case tls13 = "1.3"
     }
 
-    /// The chain, leaf first.
+    /// A further certificate.
+    public struct Certificate: Sendable, Hashable {
+        /// The chain, leaf first.
+        public var chain: PEM
+        /// nil: the key is in `chain`. It has to be where the chain is, in a file or in memory.
+        public var key: PEM?
+        /// nil: the key is not encrypted.
+        public var passphrase: String?
+
+        public init(chain: PEM, key: PEM? = nil, passphrase: String? = nil) {
+            self.chain = chain
+            self.key = key
+            self.passphrase = passphrase
+        }
+    }
+
+    /// Certificates of clients. The environ of a request tells the outcome: "SSL_CLIENT_VERIFY" is "NONE",
+    /// "SUCCESS" or "FAILED:reason", "SSL_CLIENT_S_DN" names the client, "SSL_CLIENT_CERT" is the PEM text.
+    public enum Clients: Sendable, Hashable {
+        case notAsked
+        /// Asked for; who has none, or a bad one, is served all the same.
+        case optional(PEM)
+        /// Without a good one the handshake fails. The PEM holds the authorities that vouch for clients.
+        case required(PEM)
+    }
+
+    /// The chain, leaf first. It serves clients that ask for no name, or for one that no other serves.
     public var certificate: PEM
     /// nil: the key is in `certificate`. It has to be where the certificate is, in a file or in memory.
     public var key: PEM?
@@ -35,6 +60,23 @@ public struct TLSOptions: Sendable, Hashable {
     public var ciphersuites: String?
     /// Key exchange groups, "X25519:P-256".
     public var groups: String?
+    /// Certificates by the host name that clients ask for: "a.org", or "*.a.org" for one label in front.
+    public var named: [String: Certificate] = [:]
+    /// Certificates for the names inside them.
+    public var additional: [Certificate] = []
+    public var clients = Clients.notAsked
+    /// ALPN in order of preference ("http/1.1", "http/1.0"); empty: not answered; nil: both.
+    public var protocols: [String]?
+    /// Session tickets for each client; 0: no resumption; nil: one.
+    public var tickets: Int?
+    /// How long a ticket key is used; it opens tickets for one such time more. `.zero`: never changed.
+    public var ticketRotation: Duration?
+    /// Paths of OCSP responses (DER), each stapled to the certificate it is about.
+    public var ocspFiles: [String] = []
+    /// For debugging only: the secrets of every session are appended to this file.
+    public var keyLogFile: String?
+
+    var `default`: Certificate { Certificate(chain: certificate, key: key, passphrase: passphrase) }
 
     public init(
         certificate: PEM, key: PEM? = nil, passphrase: String? = nil, minVersion: Version? = nil,
@@ -45,49 +87,5 @@ public struct TLSOptions: Sendable, Hashable {
         self.passphrase = passphrase
         self.minVersion = minVersion
         self.maxVersion = maxVersion
-    }
-}
-
-/// Ownership: owns one reference to an evy_tls, given back in deinit; listeners keep theirs.
-struct TLSPolicy: ~Copyable {
-    let handle: OpaquePointer
-
-    init() throws(EvyError) {
-        guard let handle = evy_tls_new() else { throw EvyError(.outOfMemory, "no memory for a TLS policy") }
-        self.handle = handle
-    }
-
-    deinit { evy_tls_free(handle) }
-
-    func apply(_ options: TLSOptions) throws(EvyError) {
-        try load(options)
-        try set("min_version", options.minVersion?.rawValue)
-        try set("max_version", options.maxVersion?.rawValue)
-        try set("ciphers", options.ciphers)
-        try set("ciphersuites", options.ciphersuites)
-        try set("groups", options.groups)
-    }
-
-    private func set(_ key: String, _ value: String?) throws(EvyError) {
-        guard let value else { return }
-        try checked(evy_tls_set(handle, key, value), evy_tls_error(handle))
-    }
-
-    private func load(_ options: TLSOptions) throws(EvyError) {
-        let status: evy_status
-        switch (options.certificate, options.key) {
-        case (.file(let certificate), nil):
-            status = evy_tls_cert_file(handle, certificate, nil, options.passphrase)
-        case (.file(let certificate), .file(let key)):
-            status = evy_tls_cert_file(handle, certificate, key, options.passphrase)
-        case (.memory(let certificate), nil):
-            status = evy_tls_cert_mem(handle, certificate, certificate.count, nil, 0, options.passphrase)
-        case (.memory(let certificate), .memory(let key)):
-            status = evy_tls_cert_mem(
-                handle, certificate, certificate.count, key, key.count, options.passphrase)
-        case (.file, .memory), (.memory, .file):
-            throw EvyError(.badArgument, "certificate and key have to be both in files or both in memory")
-        }
-        try checked(status, evy_tls_error(handle))
     }
 }

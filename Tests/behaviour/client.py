@@ -167,7 +167,17 @@ def client_context(**attributes):
 class Connection:
     """One client connection to a Server (or to an address), plain or TLS."""
 
-    def __init__(self, server=None, port=None, address=None, family=socket.AF_INET, tls=None, rcvbuf=None):
+    def __init__(
+        self,
+        server=None,
+        port=None,
+        address=None,
+        family=socket.AF_INET,
+        tls=None,
+        rcvbuf=None,
+        name=None,
+        session=None,
+    ):
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(PATIENCE)
         if rcvbuf:
@@ -177,7 +187,9 @@ class Connection:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls or (tls is None and server is not None and server.tls):
             context = tls if isinstance(tls, ssl.SSLContext) else client_context()
-            self.socket = context.wrap_socket(self.socket, suppress_ragged_eofs=False)
+            self.socket = context.wrap_socket(
+                self.socket, suppress_ragged_eofs=False, server_hostname=name, session=session
+            )
         self.received = 0
         self.reader = Reader(self.receive)
 

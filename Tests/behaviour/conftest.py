@@ -28,6 +28,8 @@ SERVER_PARTS = [
     "routes_body.c",
     "routes_hook.c",
     "routes_more.c",
+    "routes_tls.c",
+    "tls_control.c",
 ]
 PROGRAMS = {
     "server": SERVER_PARTS,

@@ -92,7 +92,7 @@ static evy_server *make(const char *cert, const char *key) {
   evy_tls *tls = evy_tls_new();
   evy_server *server = NULL;
   atomic_fetch_add(&drops_due, 1);
-  if (evy_tls_cert_file(tls, cert, key, NULL) != EVY_OK ||
+  if (evy_tls_cert_file(tls, NULL, cert, key, NULL) != EVY_OK ||
       evy_config_on_request(cfg, on_request, NULL, count_drop) != EVY_OK ||
       evy_config_listen(cfg, "127.0.0.1:0", NULL) != EVY_OK ||
       evy_config_listen(cfg, "127.0.0.1:0", tls) != EVY_OK ||

@@ -55,7 +55,7 @@ static void chapter_library(void) {
   CHECK(strcmp(evy_end_name(EVY_END_COMPLETE), "complete") == 0);
   CHECK(strcmp(evy_end_name(EVY_END_CLIENT_RESET), "client-reset") == 0);
   CHECK(strcmp(evy_end_name(EVY_END_IO), "io") == 0);
-  CHECK(strcmp(evy_end_name(11), "?") == 0 && strcmp(evy_end_name(-1), "?") == 0);
+  CHECK(strcmp(evy_end_name(12), "?") == 0 && strcmp(evy_end_name(-1), "?") == 0);
 }
 
 static void chapter_config(void) {
@@ -191,47 +191,79 @@ static char *contents(const char *path, size_t *len) {
 static void tls_memory(evy_tls *tls) {
   size_t cert_len, key_len;
   char *cert = contents(misuse.cert, &cert_len), *key = contents(misuse.key, &key_len);
-  GIVES(EVY_OK, evy_tls_cert_mem(tls, cert, cert_len, key, key_len, NULL));
-  GIVES(EVY_OK, evy_tls_cert_mem(tls, cert, EVY_NUL, key, EVY_NUL, NULL));
-  GIVES(EVY_E_TLS, evy_tls_cert_mem(tls, cert, cert_len, NULL, 0, NULL)); /* no key in it */
-  GIVES(EVY_E_TLS, evy_tls_cert_mem(tls, cert, cert_len / 2, key, key_len, NULL));
-  GIVES(EVY_E_TLS, evy_tls_cert_mem(tls, "rubbish", 7, key, key_len, NULL));
-  GIVES(EVY_E_TLS, evy_tls_cert_mem(tls, cert, 0, key, key_len, NULL));
-  GIVES(EVY_E_ARG, evy_tls_cert_mem(tls, NULL, 0, key, key_len, NULL));
-  GIVES(EVY_E_ARG, evy_tls_cert_mem(NULL, cert, cert_len, key, key_len, NULL));
+  GIVES(EVY_OK, evy_tls_cert_mem(tls, NULL, cert, cert_len, key, key_len, NULL));
+  GIVES(EVY_OK, evy_tls_cert_mem(tls, NULL, cert, EVY_NUL, key, EVY_NUL, NULL));
+  GIVES(EVY_E_TLS, evy_tls_cert_mem(tls, NULL, cert, cert_len, NULL, 0, NULL)); /* no key in it */
+  GIVES(EVY_E_TLS, evy_tls_cert_mem(tls, NULL, cert, cert_len / 2, key, key_len, NULL));
+  GIVES(EVY_E_TLS, evy_tls_cert_mem(tls, NULL, "rubbish", 7, key, key_len, NULL));
+  GIVES(EVY_E_TLS, evy_tls_cert_mem(tls, NULL, cert, 0, key, key_len, NULL));
+  GIVES(EVY_E_ARG, evy_tls_cert_mem(tls, NULL, NULL, 0, key, key_len, NULL));
+  GIVES(EVY_E_ARG, evy_tls_cert_mem(NULL, NULL, cert, cert_len, key, key_len, NULL));
   memcpy(cert + cert_len, key, key_len); /* both in one block */
-  GIVES(EVY_OK, evy_tls_cert_mem(tls, cert, cert_len + key_len, NULL, 0, NULL));
+  GIVES(EVY_OK, evy_tls_cert_mem(tls, NULL, cert, cert_len + key_len, NULL, 0, NULL));
   free(cert);
   free(key);
+}
+
+static void tls_clients(evy_tls *tls) {
+  size_t len;
+  char *ca = contents(misuse.cert, &len);
+  GIVES(EVY_E_ARG, evy_tls_client_ca_file(NULL, EVY_VERIFY_REQUIRE, misuse.cert));
+  GIVES(EVY_E_ARG, evy_tls_client_ca_file(tls, EVY_VERIFY_REQUIRE, NULL));
+  GIVES(EVY_E_ARG, evy_tls_client_ca_file(tls, 3, misuse.cert));
+  NAMES(evy_tls_error(tls), "3");
+  GIVES(EVY_E_TLS, evy_tls_client_ca_file(tls, EVY_VERIFY_REQUIRE, misuse.key));
+  NAMES(evy_tls_error(tls), misuse.key);
+  GIVES(EVY_OK, evy_tls_client_ca_file(tls, EVY_VERIFY_OPTIONAL, misuse.cert));
+  GIVES(EVY_E_ARG, evy_tls_client_ca_mem(NULL, EVY_VERIFY_REQUIRE, ca, len));
+  GIVES(EVY_E_ARG, evy_tls_client_ca_mem(tls, EVY_VERIFY_REQUIRE, NULL, 0));
+  GIVES(EVY_E_ARG, evy_tls_client_ca_mem(tls, -1, ca, len));
+  GIVES(EVY_E_TLS, evy_tls_client_ca_mem(tls, EVY_VERIFY_REQUIRE, ca, len / 2));
+  GIVES(EVY_OK, evy_tls_client_ca_mem(tls, EVY_VERIFY_REQUIRE, ca, len));
+  GIVES(EVY_OK, evy_tls_client_ca_mem(tls, EVY_VERIFY_NONE, NULL, 0));
+  GIVES(EVY_OK, evy_tls_client_ca_file(tls, EVY_VERIFY_NONE, NULL));
+  GIVES(EVY_E_ARG, evy_tls_reload(NULL));
+  GIVES(EVY_OK, evy_tls_reload(tls)); /* no listener has it yet */
+  evy_tls *fresh = evy_tls_new();
+  GIVES(EVY_E_TLS, evy_tls_reload(fresh));
+  NAMES(evy_tls_error(fresh), "no certificate");
+  GIVES(EVY_E_VALUE, evy_tls_cert_file(fresh, "no name", misuse.cert, misuse.key, NULL));
+  NAMES(evy_tls_error(fresh), "no name");
+  GIVES(EVY_OK, evy_tls_cert_file(fresh, "a.org", misuse.cert, misuse.key, NULL));
+  GIVES(EVY_OK, evy_tls_cert_file(fresh, "*.a.org", misuse.cert, misuse.key, NULL));
+  GIVES(EVY_OK, evy_tls_reload(fresh));
+  evy_tls_free(fresh);
+  free(ca);
 }
 
 static void chapter_tls(void) {
   evy_tls *tls = evy_tls_new();
   CHECK(strcmp(evy_tls_error(tls), "") == 0);
-  GIVES(EVY_E_ARG, evy_tls_cert_file(NULL, misuse.cert, misuse.key, NULL));
-  GIVES(EVY_E_ARG, evy_tls_cert_file(tls, NULL, misuse.key, NULL));
-  GIVES(EVY_OK, evy_tls_cert_file(tls, misuse.cert, misuse.key, NULL));
-  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, "/nonexistent/cert.pem", misuse.key, NULL));
+  GIVES(EVY_E_ARG, evy_tls_cert_file(NULL, NULL, misuse.cert, misuse.key, NULL));
+  GIVES(EVY_E_ARG, evy_tls_cert_file(tls, NULL, NULL, misuse.key, NULL));
+  GIVES(EVY_OK, evy_tls_cert_file(tls, NULL, misuse.cert, misuse.key, NULL));
+  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, NULL, "/nonexistent/cert.pem", misuse.key, NULL));
   NAMES(evy_tls_error(tls), "/nonexistent/cert.pem");
   NAMES(evy_tls_error(tls), "No such file");
-  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, misuse.cert, "/nonexistent/key.pem", NULL));
+  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, NULL, misuse.cert, "/nonexistent/key.pem", NULL));
   NAMES(evy_tls_error(tls), "/nonexistent/key.pem");
-  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, misuse.cert, misuse.other_key, NULL));
+  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, NULL, misuse.cert, misuse.other_key, NULL));
   NAMES(evy_tls_error(tls), misuse.other_key);
   NAMES(evy_tls_error(tls), misuse.cert);
   NAMES(evy_tls_error(tls), "match");
-  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, misuse.key, misuse.key, NULL)); /* no certificate in it */
+  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, NULL, misuse.key, misuse.key, NULL)); /* no certificate in it */
   NAMES(evy_tls_error(tls), misuse.key);
-  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, misuse.cert, NULL, NULL)); /* no key in it */
+  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, NULL, misuse.cert, NULL, NULL)); /* no key in it */
   NAMES(evy_tls_error(tls), misuse.cert);
-  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, "/dev/null", NULL, NULL));
-  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, "/", NULL, NULL));
-  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, misuse.locked_cert, misuse.locked_key, NULL));
+  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, NULL, "/dev/null", NULL, NULL));
+  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, NULL, "/", NULL, NULL));
+  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, NULL, misuse.locked_cert, misuse.locked_key, NULL));
   NAMES(evy_tls_error(tls), misuse.locked_key);
-  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, misuse.locked_cert, misuse.locked_key, "wrong"));
+  GIVES(EVY_E_TLS, evy_tls_cert_file(tls, NULL, misuse.locked_cert, misuse.locked_key, "wrong"));
   NAMES(evy_tls_error(tls), misuse.locked_key);
-  GIVES(EVY_OK, evy_tls_cert_file(tls, misuse.locked_cert, misuse.locked_key, "sesame"));
+  GIVES(EVY_OK, evy_tls_cert_file(tls, NULL, misuse.locked_cert, misuse.locked_key, "sesame"));
   tls_memory(tls);
+  tls_clients(tls);
   GIVES(EVY_E_ARG, evy_tls_set(NULL, "min_version", "1.2"));
   GIVES(EVY_E_ARG, evy_tls_set(tls, NULL, "1.2"));
   GIVES(EVY_E_ARG, evy_tls_set(tls, "min_version", NULL));

@@ -169,7 +169,7 @@ void chapter_free_order(void) {
   evy_config *cfg = evy_config_new();
   evy_tls *tls = evy_tls_new();
   evy_server *first = NULL, *second = NULL;
-  GIVES(EVY_OK, evy_tls_cert_file(tls, misuse.cert, misuse.key, NULL));
+  GIVES(EVY_OK, evy_tls_cert_file(tls, NULL, misuse.cert, misuse.key, NULL));
   evy_config_on_request(cfg, answer_hello, NULL, NULL);
   GIVES(EVY_OK, evy_config_listen(cfg, "127.0.0.1:0", NULL));
   GIVES(EVY_OK, evy_config_listen(cfg, "127.0.0.1:0", tls));

@@ -2,7 +2,8 @@
 // server.c - the test server: makes servers from its arguments, prints where they listen,
 // obeys the commands on its standard input, and ends when that closes.
 //   server [--listen ADDR | --listen-fd N | --tls CERT KEY | --tls-pass CERT KEY PASS |
-//           --tls-set KEY VALUE | --env NAME VALUE | --report FD | --callbacks | --access |
+//           --tls-set KEY VALUE | --cert NAME CERT KEY | --client-ca VERIFY FILE | --keep-tls |
+//           --env NAME VALUE | --report FD | --callbacks | --access |
 //           --quiet | --no-hooks | --second | --run | --nofile N | option=value]...
 // A --tls counts for the listeners after it.  Without a listener it takes 127.0.0.1:0.
 #include "testserver.h"
@@ -50,7 +51,7 @@ static int load_pair(evy_tls **tls, char **argv, const char *pass) {
   if (*tls == NULL) {
     *tls = evy_tls_new();
   }
-  evy_status st = evy_tls_cert_file(*tls, argv[0], argv[1], pass);
+  evy_status st = evy_tls_cert_file(*tls, NULL, argv[0], argv[1], pass);
   return st == EVY_OK ? 0 : fail(evy_strname(st), evy_tls_error(*tls));
 }
 
@@ -105,6 +106,10 @@ static int take(evy_config *cfg, evy_tls **tls, char **argv, int *used) {
   if (strcmp(name, "--tls-pass") == 0) {
     return load_pair(tls, argv + 1, argv[3]);
   }
+  int taken = tls_take(tls, argv, used);
+  if (taken >= 0) {
+    return taken;
+  }
   *used = 0;
   return set_flag(name) ? 0 : set_option(cfg, argv[0]);
 }
@@ -118,7 +123,7 @@ static int configure(evy_config *cfg, int argc, char **argv) {
   if (result == 0 && program.listeners == 0) {
     result = listen_on(cfg, "127.0.0.1:0", tls);
   }
-  evy_tls_free(tls); /* the listeners keep it */
+  tls_release(tls);
   return result;
 }
 
@@ -146,7 +151,7 @@ static void report_command(const char *name, evy_status st) {
   report_end(&r);
 }
 
-/* stop N MS | wait N MS | start N | open ID, where N is server 0 or 1. */
+/* stop N MS | wait N MS | start N | open ID | reload THREADS COUNT, where N is server 0 or 1. */
 static void *obey(void *unused) {
   char line[128], name[32];
   (void)unused;
@@ -162,6 +167,8 @@ static void *obey(void *unused) {
       report_command(name, evy_server_wait(server, ms));
     } else if (strcmp(name, "start") == 0) {
       report_command(name, evy_server_start(server));
+    } else if (strcmp(name, "reload") == 0) {
+      tls_reload(which, ms);
     } else if (strcmp(name, "open") == 0) {
       gate_open(which);
       report_command(name, EVY_OK);
@@ -244,6 +251,7 @@ int main(int argc, char **argv) {
   evy_server_free(program.servers[0]);
   evy_server_free(program.servers[1]);
   wait_for_threads();
+  tls_release_kept();
   report_last();
   return result;
 }

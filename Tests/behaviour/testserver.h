@@ -58,6 +58,7 @@ extern const struct route late_routes[];   /* routes_late.c: slow, deferred, sto
 extern const struct route body_routes[];   /* routes_body.c: request bodies */
 extern const struct route hook_routes[];   /* routes_hook.c: environ and post hooks */
 extern const struct route more_routes[];   /* routes_more.c: informational, lent, files, notices */
+extern const struct route tls_routes[];    /* routes_tls.c: what a handshake leaves */
 
 void answer_text(evy_req *req, int status, const char *text);
 /* Byte i of every generated body is (i % 251), so the client can check any part of it. */
@@ -69,6 +70,12 @@ void wait_for_threads(void);
 
 /* A hook named `name` that reports the figures; gate >= 0: it waits there first. */
 evy_status add_hook(evy_req *req, const char *name, long gate, int children);
+
+/* tls_control.c: -1: not its argument */
+int tls_take(evy_tls **tls, char **argv, int *used);
+void tls_release(evy_tls *tls);
+void tls_release_kept(void);
+void tls_reload(long threads, long count);
 
 /* callbacks.c: the request, log and access callbacks */
 extern bool hooks_enabled; /* every request gets a hook named "figures" */

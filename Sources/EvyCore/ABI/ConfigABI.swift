@@ -103,13 +103,12 @@ public func evy_config_env(
 // MARK: Listeners
 
 /// nil: the TLS object cannot serve; the text is set.
-private func context(_ tls: OpaquePointer?, _ config: ConfigHandle) -> TLSContext?? {
+private func provider(_ tls: OpaquePointer?, _ config: ConfigHandle) -> TLSProvider?? {
     guard let handle = Handle.object(tls, TLSHandle.self) else { return .some(nil) }
+    handle.gate.lock()
+    defer { handle.gate.unlock() }
     do throws(TLSError) {
-        if let context = handle.context { return context }
-        let context = try handle.policy.makeContext()
-        handle.context = context
-        return context
+        return try handle.publish()
     } catch {
         config.error.set(error.text)
         return nil
@@ -127,13 +126,13 @@ public func evy_config_listen(
     do throws(ListenAddressError) { parsed = try ListenAddress(text) } catch {
         return fail(config, Status.value, "cannot read address \"\(text)\": \(error.reason)")
     }
-    guard let context = context(tls, config) else { return Status.tls }
+    guard let provider = provider(tls, config) else { return Status.tls }
     switch parsed.form {
-    case .internet, .unix, .abstract: config.configuration.listeners.append((.address(parsed), context))
-    case .descriptor(let fd): return adopt([fd], parsed, context, config)
+    case .internet, .unix, .abstract: config.configuration.listeners.append((.address(parsed), provider))
+    case .descriptor(let fd): return adopt([fd], parsed, provider, config)
     case .systemd(let name):
         do throws(SocketError) {
-            return adopt(try PassedSockets.named(name), parsed, context, config)
+            return adopt(try PassedSockets.named(name), parsed, provider, config)
         } catch {
             return fail(config, Status.bind, "cannot listen on \(text): \(error.text)")
         }
@@ -143,7 +142,7 @@ public func evy_config_listen(
 
 /// Sockets that an address names by number; all of them or none.
 private func adopt(
-    _ descriptors: [Int32], _ address: ListenAddress, _ context: TLSContext?, _ config: ConfigHandle
+    _ descriptors: [Int32], _ address: ListenAddress, _ provider: TLSProvider?, _ config: ConfigHandle
 ) -> evy_status {
     // All are looked at before the first duplicate is made, which could take the number of a missing one.
     if let problem = descriptors.lazy.compactMap({ Sockets.problem(withListener: $0) }).first {
@@ -156,7 +155,7 @@ private func adopt(
         }
         adopted.append(socket)
     }
-    for socket in adopted { config.configuration.listeners.append((.descriptor(socket), context)) }
+    for socket in adopted { config.configuration.listeners.append((.descriptor(socket), provider)) }
     return Status.ok
 }
 
@@ -165,11 +164,11 @@ public func evy_config_listen_fd(_ cfg: OpaquePointer?, _ fd: Int32, _ tls: Opaq
     guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
     guard Sockets.isOpen(fd) else { return fail(config, Status.badArgument, "descriptor \(fd) is not open") }
     if let problem = Sockets.problem(withListener: fd) { return fail(config, Status.value, problem) }
-    guard let context = context(tls, config) else { return Status.tls }
+    guard let provider = provider(tls, config) else { return Status.tls }
     guard let adopted = AdoptedDescriptor(fd) else {
         return fail(config, Status.outOfMemory, "cannot duplicate descriptor \(fd)")
     }
-    config.configuration.listeners.append((.descriptor(adopted), context))
+    config.configuration.listeners.append((.descriptor(adopted), provider))
     return Status.ok
 }
 

@@ -12,10 +12,14 @@ final class ConfigHandle {
     var lent: [String: LentText] = [:]
 }
 
+/// Thread: any, behind `gate`, because evy_tls_reload may come from any.
 final class TLSHandle {
+    let gate = Condition()
     var policy = TLSPolicy()
-    /// Made from the policy when a listener first needs it; dropped when the policy changes.
-    var context: TLSContext?
+    /// Made from the policy when a listener first needs it, then shared by all listeners.
+    var provider: TLSProvider?
+    /// The policy was changed since the provider got its context.
+    var isChanged = false
     let error = LentText()
 }
 

@@ -68,6 +68,10 @@ struct TLSState: ~Copyable {
     /// Cipher bytes the kernel has not taken yet, and the plain bytes inside them and before.
     var backlog = ByteBuffer()
     var plainInFlight: UInt64 = 0
+    /// What requests tell of it; from the end of the handshake on.
+    var facts: TLSFactsRef?
 
     init(session: consuming TLSSession) { self.session = session }
+
+    deinit { facts?.release() }
 }

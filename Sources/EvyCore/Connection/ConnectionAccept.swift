@@ -89,7 +89,7 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.socketSent = 0
         connection.pointee.interest = [.readable, .peerClosed]
         if !peer.isUnix { SystemCalls.setNoDelay(descriptor) }
-        if let context = listener.tls, !beginTLS(connection, context) {
+        if let provider = listener.tls, !beginTLS(connection, provider) {
             return close(connection)
         }
         if listener.takesProxyHeader { connection.pointee.flags.insert(.proxyHeader) }

@@ -7,8 +7,9 @@ internal import Glibc
 
 extension UnsafeMutablePointer<Reactor> {
     /// False: out of memory.
-    func beginTLS(_ connection: ConnectionRef, _ context: TLSContext) -> Bool {
-        guard let session = TLSSession(context: context), let room = malloc(MemoryLayout<TLSState>.stride)
+    func beginTLS(_ connection: ConnectionRef, _ provider: TLSProvider) -> Bool {
+        guard let session = TLSSession(context: provider.current),
+            let room = malloc(MemoryLayout<TLSState>.stride)
         else {
             return false
         }
@@ -49,6 +50,7 @@ extension UnsafeMutablePointer<Reactor> {
                 return handshakeStep(connection, progress)
             }
             connection.pointee.flags.remove(.handshaking)
+            state.pointee.facts = TLSFactsRef.make(state.pointee.session)
         }
         var count = 0
         let progress = state.pointee.session.read(into: room, count: &count)

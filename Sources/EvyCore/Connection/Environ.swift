@@ -37,6 +37,7 @@ enum EnvironKey: Int, CaseIterable {
     case requestMethod, scriptName, pathInfo, rawPathInfo, queryString, requestURI, rawURI, serverProtocol
     case serverName, serverPort, serverSoftware, gatewayInterface, remoteAddress, remotePort, urlScheme, https
     case contentType, contentLength
+    case tlsProtocol, tlsCipher, tlsServerName, clientVerify, clientSubject, clientIssuer, clientCertificate
 
     var name: StaticString {
         switch self {
@@ -58,6 +59,13 @@ enum EnvironKey: Int, CaseIterable {
         case .https: return "HTTPS"
         case .contentType: return "CONTENT_TYPE"
         case .contentLength: return "CONTENT_LENGTH"
+        case .tlsProtocol: return "SSL_PROTOCOL"
+        case .tlsCipher: return "SSL_CIPHER"
+        case .tlsServerName: return "SSL_SERVER_NAME"
+        case .clientVerify: return "SSL_CLIENT_VERIFY"
+        case .clientSubject: return "SSL_CLIENT_S_DN"
+        case .clientIssuer: return "SSL_CLIENT_I_DN"
+        case .clientCertificate: return "SSL_CLIENT_CERT"
         }
     }
 
@@ -67,15 +75,19 @@ enum EnvironKey: Int, CaseIterable {
         case 5: return match(name, .https)
         case 7: return match(name, .rawURI)
         case 9: return match(name, .pathInfo)
+        case 10: return match(name, .tlsCipher)
         case 11:
             return match(name, .requestURI) ?? match(name, .scriptName) ?? match(name, .remoteAddress)
                 ?? match(name, .remotePort) ?? match(name, .serverName) ?? match(name, .serverPort)
-        case 12: return match(name, .queryString) ?? match(name, .contentType)
+        case 12:
+            return match(name, .queryString) ?? match(name, .contentType) ?? match(name, .tlsProtocol)
         case 13: return match(name, .rawPathInfo)
         case 14: return match(name, .requestMethod) ?? match(name, .contentLength)
         case 15:
             return match(name, .serverProtocol) ?? match(name, .serverSoftware) ?? match(name, .urlScheme)
-        case 17: return match(name, .gatewayInterface)
+                ?? match(name, .tlsServerName) ?? match(name, .clientSubject) ?? match(name, .clientIssuer)
+                ?? match(name, .clientCertificate)
+        case 17: return match(name, .gatewayInterface) ?? match(name, .clientVerify)
         default: return nil
         }
     }
@@ -165,6 +177,9 @@ extension UnsafeMutablePointer<Exchange> {
             }
             return fieldText(index)
         case .contentLength: return contentLength()
+        case .tlsProtocol, .tlsCipher, .tlsServerName, .clientVerify, .clientSubject, .clientIssuer,
+            .clientCertificate:
+            return handshakeValue(key)
         }
     }
 

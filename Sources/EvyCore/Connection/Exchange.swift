@@ -50,7 +50,14 @@ struct Exchange: ~Copyable {
     enum Response: UInt8 { case none, begun, ended }
     enum BodyMode: UInt8 { case buffer, pull, push }
     /// The way of a connection from the library to the host.
-    enum Takeover: UInt8 { case none, wanted, failed, given, pumped, over }
+    enum Takeover: UInt8 {
+        case none
+        case asked  // by another thread than the handler's: when that has returned
+        case wanted
+        case failed, given, pumped, over
+
+        var isPending: Bool { self == .asked || self == .wanted }
+    }
     enum BodyEnd: UInt8 { case open, complete, gone, timeout, limit, protocolError }
 
     /// First, and nobody else's: ThreadSanitizer books a change of any member as one of the first byte, so
@@ -88,6 +95,8 @@ struct Exchange: ~Copyable {
     var peer = evy_address()
     var local = evy_address()
     var isTLS = false
+    /// A reference, so that a request may outlive its connection.
+    var tlsFacts: TLSFactsRef?
     var requestNumber: UInt32 = 0
     var startedAt: Int64 = 0
     /// The Date of the answer, as of the turn that dispatched the request.
@@ -200,6 +209,7 @@ extension UnsafeMutablePointer<Exchange> {
         let node = pointee.node
         let fields = pointee.fields
         pointee.magic = 0
+        pointee.tlsFacts?.release()
         deinitialize(count: 1)
         node.deinitialize(count: 1)
         free(node)
@@ -210,6 +220,10 @@ extension UnsafeMutablePointer<Exchange> {
     /// Back to the state of a new one; buffers keep a little of their memory.
     func reset() {
         pointee.connection = nil
+        if let facts = pointee.tlsFacts {
+            pointee.tlsFacts = nil
+            facts.release()
+        }
         pointee.nextUnsent = nil
         pointee.stage = .readingHead
         pointee.parser = HTTP1HeadParser()

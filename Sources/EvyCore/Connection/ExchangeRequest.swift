@@ -62,6 +62,9 @@ extension UnsafeMutablePointer<Reactor> {
         exchange.pointee.peer = connection.pointee.peer
         exchange.pointee.local = connection.pointee.local
         exchange.pointee.isTLS = connection.pointee.tls != nil
+        if let tls = connection.pointee.tls, exchange.pointee.tlsFacts == nil {
+            exchange.pointee.tlsFacts = tls.pointee.facts?.retained()
+        }
         exchange.pointee.startedAt = loop.pointee.now
         exchange.pointee.date = pointee.date
     }

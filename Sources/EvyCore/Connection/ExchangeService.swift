@@ -154,7 +154,10 @@ extension UnsafeMutablePointer<Reactor> {
                 return isRunning ? .wait : complete(exchange)
             }
             if takeover != .none {
-                if takeover == .wanted { give(exchange, connection) } else { return taken(exchange, isRunning) }
+                // What was read behind the request lies with the thread that runs the handler.
+                if takeover == .asked, isRunning { return .wait }
+                guard takeover.isPending else { return taken(exchange, isRunning) }
+                give(exchange, connection)
                 continue
             }
             guard isEnded, !isRunning else {

@@ -14,7 +14,7 @@ struct Configuration {
     }
 
     var options = Options()
-    var listeners: [(source: Source, tls: TLSContext?)] = []
+    var listeners: [(source: Source, tls: TLSProvider?)] = []
     /// R4 block.
     var environPairs: [UInt8] = []
     var handler: HostCallback<HandlerFunction>?

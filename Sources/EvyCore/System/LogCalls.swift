@@ -36,9 +36,9 @@ enum LogCalls {
 
     /// Opens `path` for appending, creating it. O_NONBLOCK keeps a FIFO without a reader from blocking for
     /// ever (it fails with ENXIO instead) and means nothing to a regular file.
-    static func open(path: String) throws(Failure) -> Descriptor {
+    static func open(path: String, mode: mode_t = 0o640) throws(Failure) -> Descriptor {
         let flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
-        let number = retrying { path.withCString { Glibc.open($0, flags, 0o640) } }
+        let number = retrying { path.withCString { Glibc.open($0, flags, mode) } }
         guard number >= 0 else { throw Failure(code: errno) }
         return Descriptor(number: number, kind: kind(of: number) ?? .stream)
     }

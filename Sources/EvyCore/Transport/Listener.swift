@@ -11,14 +11,14 @@ final class Listener {
     let local: evy_address
     /// "127.0.0.1:8080", "[::1]:8443" or "unix:/run/a.sock"
     let text: String
-    let tls: TLSContext?
+    let tls: TLSProvider?
     /// Every connection begins with a PROXY protocol header.
     let takesProxyHeader: Bool
     private let file: SocketFile?
     /// The host's own sockets keep listening when the server stops.
     private let isAdopted: Bool
 
-    init(_ socket: BoundSocket, isAdopted: Bool, tls: TLSContext?, takesProxyHeader: Bool) {
+    init(_ socket: BoundSocket, isAdopted: Bool, tls: TLSProvider?, takesProxyHeader: Bool) {
         descriptor = socket.descriptor
         file = socket.file
         self.tls = tls

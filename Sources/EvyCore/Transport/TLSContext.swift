@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
-// TLSContext - turns a TLSPolicy into one SSL_CTX that any number of sessions share.
-// Room: Transport (no system calls). Spec: RFC 8446, RFC 5246, RFC 7301 (ALPN).
+// TLSContext - turns a TLSPolicy and one of its certificates into an SSL_CTX that sessions share.
+// Room: Transport (no system calls). Spec: RFC 8446, RFC 5246.
 
 internal import COpenSSL
 
-/// The SSL_CTX of one policy. Immutable after init, which is what makes sharing it safe.
+/// The SSL_CTX of one policy and certificate. Immutable after init, which is what makes sharing it safe.
 ///
 /// Ownership: owns one reference to the SSL_CTX, dropped in deinit; each SSL holds another.
-/// Thread:    any. Ticket keys are made with it and survive a fork, so forked workers resume each
-///            other's sessions.
+/// Thread:    any.
 final class TLSContext: @unchecked Sendable {
     /// SSL_CTX.
     let handle: OpaquePointer
@@ -16,8 +15,10 @@ final class TLSContext: @unchecked Sendable {
     /// Forward secrecy and AEAD only. Every TLS 1.2 client of the last ten years has one of them.
     static let defaultCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
-    /// Without an identity it serves to try values out.
-    init(_ policy: TLSPolicy) throws(TLSError) {
+    /// Without an identity, or an attachment, it serves to try values out.
+    init(
+        _ policy: TLSPolicy, _ identity: TLSIdentity?, _ attachment: TLSAttachment? = nil
+    ) throws(TLSError) {
         TLSContext.prepareLibrary()
         ERR_clear_error()
         guard let context = SSL_CTX_new(TLS_server_method()) else {
@@ -30,7 +31,10 @@ final class TLSContext: @unchecked Sendable {
         try setCiphers(policy.ciphers)
         try setCiphersuites(policy.ciphersuites)
         try setGroups(policy.groups)
-        try policy.identity?.apply(to: context)
+        setTickets(policy.tickets)
+        try policy.clientCA?.apply(to: context)
+        try identity?.apply(to: context)
+        if let attachment { try adopt(attachment) }
         ERR_clear_error()
     }
 
@@ -57,16 +61,29 @@ final class TLSContext: @unchecked Sendable {
         // A system-wide configuration may hide truncation; we tell it apart.
         SSL_CTX_clear_options(handle, evyssl_op_ignore_unexpected_eof())
         evyssl_ctx_no_session_cache(handle)
-        SSL_CTX_set_num_tickets(handle, 1)
         SSL_CTX_set_session_id_context(handle, "evy", 3)
         // DHE only works when somebody asks for it in `ciphers`; the parameters are OpenSSL's.
         evyssl_ctx_dh_auto(handle)
-        SSL_CTX_set_alpn_select_cb(handle, TLSContext.selectProtocol, nil)
         // OpenSSL's own callback would ask on the terminal of the host program.
         SSL_CTX_set_default_passwd_cb(handle) { _, _, _, _ in -1 }
     }
 
+    private func adopt(_ attachment: TLSAttachment) throws(TLSError) {
+        guard attachment.attach(to: handle) else { throw .tls("out of memory for a TLS context") }
+        evyssl_ctx_on_server_name(handle, TLSAttachment.selectCertificate)
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(handle, TLSTicketKeys.callback)
+        if !attachment.protocols.isEmpty { SSL_CTX_set_alpn_select_cb(handle, TLSProtocolList.select, nil) }
+        if attachment.staple != nil { evyssl_ctx_on_status(handle, TLSStaple.answer) }
+        if attachment.keyLog != nil { SSL_CTX_set_keylog_callback(handle, TLSKeyLog.write) }
+    }
+
     // MARK: Choices
+
+    /// Under TLS 1.2 there is one or none.
+    private func setTickets(_ count: Int) {
+        SSL_CTX_set_num_tickets(handle, count)
+        if count == 0 { SSL_CTX_set_options(handle, evyssl_op_no_ticket()) }
+    }
 
     private func setVersions(_ policy: TLSPolicy) throws(TLSError) {
         // What the machine's configuration asks for holds where the policy is silent, but 1.2 at least.
@@ -106,39 +123,5 @@ final class TLSContext: @unchecked Sendable {
         }
         if evyssl_ctx_set_groups(handle, list) == 1 { return }
         throw .value("groups", list, "is refused: " + TLSErrorQueue.drainReason())
-    }
-
-    // MARK: ALPN
-
-    /// The client's list is a row of length-prefixed names (RFC 7301 §3.1). A client that offers only
-    /// what we do not speak is refused with no_application_protocol, as §3.2 asks.
-    private static let selectProtocol:
-        @convention(c) (
-            OpaquePointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, UnsafeMutablePointer<UInt8>?,
-            UnsafePointer<UInt8>?, UInt32, UnsafeMutableRawPointer?
-        ) -> Int32 = { _, chosen, chosenCount, list, listCount, _ in
-            guard let chosen, let chosenCount, let list else { return SSL_TLSEXT_ERR_NOACK }
-            let offered = UnsafeBufferPointer(start: list, count: Int(listCount))
-            guard let start = find("http/1.1", in: offered) ?? find("http/1.0", in: offered) else {
-                return SSL_TLSEXT_ERR_ALERT_FATAL
-            }
-            // The name may point into the client's list: OpenSSL copies it.
-            chosen.pointee = list + start
-            chosenCount.pointee = 8
-            return SSL_TLSEXT_ERR_OK
-        }
-
-    /// Where the eight bytes of `name` stand in the list.
-    private static func find(_ name: StaticString, in offered: UnsafeBufferPointer<UInt8>) -> Int? {
-        let wanted = UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-        var index = 0
-        while index < offered.count {
-            let start = index &+ 1
-            let end = start &+ Int(offered[index])
-            guard end <= offered.count else { return nil }
-            if offered[start..<end].elementsEqual(wanted) { return start }
-            index = end
-        }
-        return nil
     }
 }

@@ -22,6 +22,8 @@ struct TLSFailure: Sendable, Equatable {
         case nothingInCommon
         /// The client offers application protocols, and HTTP/1 is not among them.
         case applicationProtocol
+        /// The client showed no certificate where one is required, or one that does not stand.
+        case clientCertificate
         /// The peer sent a fatal alert (unknown CA, certificate expired, ...).
         case alert
         /// The peer broke the protocol: bad record, bad MAC, unexpected message.
@@ -33,6 +35,8 @@ struct TLSFailure: Sendable, Equatable {
     let kind: Kind
     /// OpenSSL's packed error code; 0 when there is none.
     let code: UInt
+    /// X509_V_* of a client's certificate.
+    var verdict = 0
 
     init(kind: Kind, code: UInt = 0) {
         self.kind = kind
@@ -54,6 +58,7 @@ struct TLSFailure: Sendable, Equatable {
         case .version: "no TLS version in common" + detail
         case .nothingInCommon: "no TLS parameters in common" + detail
         case .applicationProtocol: "the client's ALPN list has no HTTP/1 protocol"
+        case .clientCertificate: "the client's certificate is refused" + detail + verdictText
         case .alert: "the client sent the TLS alert \(alertName)"
         case .protocolBroken: "the client broke the TLS protocol" + detail
         case .ours: "TLS failed on our side" + detail
@@ -64,6 +69,13 @@ struct TLSFailure: Sendable, Equatable {
         guard let number = alertNumber else { return "" }
         guard let name = SSL_alert_desc_string_long(number) else { return "\(number)" }
         return "\"\(String(cString: name))\" (\(number))"
+    }
+
+    private var verdictText: String {
+        guard verdict != Int(X509_V_OK), let reason = X509_verify_cert_error_string(verdict) else {
+            return ""
+        }
+        return ": " + String(cString: reason)
     }
 
     private var detail: String {
@@ -100,6 +112,8 @@ extension TLSFailure {
             SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS,
             SSL_R_NO_SUITABLE_GROUPS:
             return .nothingInCommon
+        case SSL_R_CERTIFICATE_VERIFY_FAILED, SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+            return .clientCertificate
         case SSL_R_NO_APPLICATION_PROTOCOL: return .applicationProtocol
         case SSL_R_BAD_WRITE_RETRY, SSL_R_BAD_LENGTH, evyssl_reason_no_memory(), evyssl_reason_internal():
             return .ours

@@ -58,7 +58,7 @@ final class TLSIdentity: @unchecked Sendable {
 
     // MARK: Checks
 
-    private var leaf: OpaquePointer? { evyssl_chain_get(certificates, 0) }
+    var leaf: OpaquePointer? { evyssl_chain_get(certificates, 0) }
 
     private func checkKey(named keyName: String) throws(TLSError) {
         defer { ERR_clear_error() }

@@ -38,6 +38,9 @@ struct TLSPEM: ~Copyable {
         CRYPTO_clear_free(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count, nil, 0)
     }
 
+    /// Lends the bytes as they are.
+    func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R { body(bytes) }
+
     private static func checkSize(_ byteCount: Int, _ name: String) throws(TLSError) {
         if byteCount == 0 { throw .tls(name + " is empty") }
         if byteCount > byteCountMax { throw .tls(name + " is larger than 1 MiB") }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// TLSPolicy - turns option texts and certificate sources into what a TLSContext is made from.
+// TLSPolicy - turns certificates and options into the contexts that listeners use.
 // Room: Transport (no system calls of its own). Spec: RFC 8446, RFC 5246; evy.h, chapter TLS.
 
 internal import COpenSSL
@@ -7,7 +7,7 @@ internal import COpenSSL
 /// Everything that may be chosen about TLS. Each change is tried out on a real SSL_CTX together with
 /// what was set before, so a mistake is reported where it is made; on error the policy is unchanged.
 ///
-/// Ownership: a value; copies share the immutable identity.
+/// Ownership: a value; copies share the immutable identities and the ticket keys.
 /// Thread:    one at a time.
 struct TLSPolicy {
     enum Version: Int32 {
@@ -26,93 +26,144 @@ struct TLSPolicy {
     }
 
     /// nil: TLS 1.2, or higher where the machine's OpenSSL configuration asks for it.
-    private(set) var minVersion: Version?
+    var minVersion: Version?
     /// nil: the newest there is.
-    private(set) var maxVersion: Version?
-    private(set) var ciphers: String?
-    private(set) var ciphersuites: String?
-    private(set) var groups: String?
-    private(set) var identity: TLSIdentity?
+    var maxVersion: Version?
+    var ciphers: String?
+    var ciphersuites: String?
+    var groups: String?
+    var protocols = TLSProtocolList.all
+    /// Sent after each full handshake; 0: sessions are not resumed.
+    var tickets = 1
+    /// Milliseconds; 0: the ticket keys stay.
+    var ticketRotation: Int64 = 12 * 3_600_000
+    var staples: [TLSStaple] = []
+    var staplePaths: [String] = []
+    var keyLog: TLSKeyLog?
+    private(set) var clientCA: TLSClientCA?
+    /// The first is the default.
+    private(set) var certificates: [TLSCertificate] = []
+    private let ticketKeys = TLSTicketKeys()
 
     init() {}
 
-    var hasCertificate: Bool { identity != nil }
+    var hasCertificate: Bool { !certificates.isEmpty }
 
-    // MARK: Options
+    // MARK: Certificates
 
-    mutating func set(_ key: String, _ value: String) throws(TLSError) {
-        var trial = self
-        switch key {
-        case "min_version": trial.minVersion = try TLSPolicy.version(key, value)
-        case "max_version": trial.maxVersion = try TLSPolicy.version(key, value)
-        case "ciphers": trial.ciphers = try TLSPolicy.list(key, value)
-        case "ciphersuites": trial.ciphersuites = try TLSPolicy.list(key, value)
-        case "groups": trial.groups = try TLSPolicy.list(key, value)
-        default:
-            throw TLSError(
-                kind: .option,
-                text: "no TLS option \"\(key)\" (min_version, max_version, ciphers, ciphersuites, groups)")
-        }
-        if let low = trial.minVersion, let high = trial.maxVersion, low.rawValue > high.rawValue {
-            let complaint =
-                key == "min_version"
-                ? "is above max_version \"\(high.text)\"" : "is below min_version \"\(low.text)\""
-            throw .value(key, value, complaint)
-        }
-        do {
-            _ = try TLSContext(trial)
-        } catch {
-            // A stricter level in `ciphers` may refuse the certificate set before: still this value's fault.
-            throw error.kind == .tls ? .value(key, value, "does not go: " + error.text) : error
-        }
-        self = trial
-    }
-
-    private static func version(_ key: String, _ value: String) throws(TLSError) -> Version {
-        if let version = Version(value) { return version }
-        if ["1.0", "1.1", "1", "3.0"].contains(value) {
-            throw .value(key, value, "is a version evy never speaks; it must be 1.2 or 1.3")
-        }
-        throw .value(key, value, "is not 1.2 or 1.3")
-    }
-
-    private static func list(_ key: String, _ value: String) throws(TLSError) -> String {
-        if value.utf8.allSatisfy({ $0 == 0x20 || $0 == 0x3A }) { throw .value(key, value, "names nothing") }
-        return value
-    }
-
-    // MARK: Certificate
-
-    /// `key` nil: the key is in the certificate's file. `pass` nil: the key is not encrypted.
+    /// `key` nil: the key is in the certificate's file. `pass` nil: the key is not encrypted. `name` nil: the
+    /// names inside the certificate count.
     mutating func setCertificate(
-        file: UnsafePointer<CChar>, key: UnsafePointer<CChar>?, pass: UnsafePointer<CChar>?
+        _ name: UnsafePointer<CChar>? = nil, file: UnsafePointer<CChar>, key: UnsafePointer<CChar>?,
+        pass: UnsafePointer<CChar>?
     ) throws(TLSError) {
-        let certificate = try TLSPEM("certificate", file: file)
-        let keySource = try TLSPEM("private key", file: key ?? file)
-        try adopt(TLSIdentity(certificate: certificate, key: keySource, pass: pass))
+        try adopt(TLSCertificate(try TLSPolicy.hostName(name), file: file, key: key, pass: pass))
     }
 
     /// The same from memory, which is only read during the call.
     mutating func setCertificate(
-        memory: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer?, pass: UnsafePointer<CChar>?
+        _ name: UnsafePointer<CChar>? = nil, memory: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer?,
+        pass: UnsafePointer<CChar>?
     ) throws(TLSError) {
-        let certificate = try TLSPEM("certificate", memory: memory)
-        let keySource = try TLSPEM("private key", memory: key ?? memory)
-        try adopt(TLSIdentity(certificate: certificate, key: keySource, pass: pass))
+        try adopt(TLSCertificate(try TLSPolicy.hostName(name), memory: memory, key: key, pass: pass))
     }
 
-    private mutating func adopt(_ identity: TLSIdentity) throws(TLSError) {
+    private static func hostName(_ text: UnsafePointer<CChar>?) throws(TLSError) -> TLSName? {
+        guard let text else { return nil }
+        let shown = String(cString: text)
+        if let name = TLSName(shown) { return name }
+        throw TLSError(
+            kind: .value, text: "\"\(shown)\" is no name a client can ask for (\"a.org\" or \"*.a.org\")")
+    }
+
+    private mutating func adopt(_ certificate: TLSCertificate) throws(TLSError) {
+        _ = try TLSContext(self, certificate.identity)
+        if let place = certificates.firstIndex(where: { $0.isReplaced(by: certificate) }) {
+            certificates[place] = certificate
+            return
+        }
+        try append(certificate)
+    }
+
+    private mutating func append(_ certificate: TLSCertificate) throws(TLSError) {
+        guard !certificate.names.isEmpty || certificates.isEmpty else {
+            throw .tls("\(certificate.identity.name) holds no host name, and none was given")
+        }
+        certificates.append(certificate)
+    }
+
+    // MARK: Client certificates
+
+    mutating func setClientCA(_ verify: TLSVerify, file: UnsafePointer<CChar>) throws(TLSError) {
+        guard verify != .none else { return clientCA = nil }
+        try adopt(TLSClientCA(verify, file: file))
+    }
+
+    mutating func setClientCA(_ verify: TLSVerify, memory: UnsafeRawBufferPointer) throws(TLSError) {
+        guard verify != .none else { return clientCA = nil }
+        try adopt(TLSClientCA(verify, memory: memory))
+    }
+
+    private mutating func adopt(_ authority: TLSClientCA) throws(TLSError) {
         var trial = self
-        trial.identity = identity
-        _ = try TLSContext(trial)
+        trial.clientCA = authority
+        _ = try TLSContext(trial, nil)
         self = trial
     }
 
-    // MARK: Context
+    // MARK: Contexts
 
-    /// What listeners use. Changing the policy afterwards does not touch it.
+    /// Finds what does not go together.
+    func tryOut() throws(TLSError) {
+        _ = try TLSContext(self, nil)
+        for certificate in certificates { _ = try TLSContext(self, certificate.identity) }
+        try checkStaples()
+    }
+
+    private func checkStaples() throws(TLSError) {
+        guard hasCertificate else { return }
+        for staple in staples where !certificates.contains(where: { staple.belongs(to: $0.identity) }) {
+            throw .tls("\(staple.name) belongs to none of the certificates")
+        }
+    }
+
+    /// What listeners use: the default certificate's context, which leads to the others. Changing the policy
+    /// afterwards does not touch it.
     func makeContext() throws(TLSError) -> TLSContext {
-        guard hasCertificate else { throw .tls("no certificate was given") }
-        return try TLSContext(self)
+        guard let first = certificates.first else { throw .tls("no certificate was given") }
+        try checkStaples()
+        try ticketKeys.prepare(rotation: ticketRotation)
+        var contexts: [TLSContext?] = [nil]
+        for certificate in certificates.dropFirst() {
+            let attachment = attachment(for: certificate)
+            contexts.append(try TLSContext(self, certificate.identity, attachment))
+        }
+        let names = TLSNameTable(certificates.map { ($0.names, $0.isNameGiven) })
+        return try TLSContext(self, first.identity, attachment(for: first, names, contexts))
+    }
+
+    private func attachment(
+        for certificate: TLSCertificate, _ names: TLSNameTable = TLSNameTable([]),
+        _ contexts: [TLSContext?] = []
+    ) -> TLSAttachment {
+        TLSAttachment(
+            tickets: ticketKeys, protocols: protocols,
+            staple: staples.first { $0.belongs(to: certificate.identity) }, keyLog: keyLog, names: names,
+            contexts: contexts)
+    }
+
+    // MARK: Reload
+
+    /// The same policy with every file as it is now: all of them, or the error that names the first which
+    /// does not go.
+    func readAgain() throws(TLSError) -> TLSPolicy {
+        var next = self
+        next.certificates = []
+        for certificate in certificates { try next.append(certificate.readAgain()) }
+        next.clientCA = try clientCA?.readAgain()
+        next.staples = []
+        for path in staplePaths { next.staples.append(try TLSStaple(path: path)) }
+        if let keyLog { next.keyLog = try TLSKeyLog(path: keyLog.path) }
+        return next
     }
 }

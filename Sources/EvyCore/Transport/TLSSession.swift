@@ -105,6 +105,8 @@ struct TLSSession: ~Copyable {
         let result = SSL_do_handshake(ssl)
         guard result == 1 else { return progress(result) }
         window.pointee.established = true
+        // A stapled response has been sent; OpenSSL would keep its copy as long as the connection.
+        _ = evyssl_set_status_response(ssl, nil, 0)
         return .done
     }
 
@@ -209,7 +211,8 @@ struct TLSSession: ~Copyable {
         case SSL_ERROR_WANT_WRITE: return .wantsWrite
         case SSL_ERROR_ZERO_RETURN: return .closed
         default:
-            let failure = TLSFailure.fromQueue(window.pointee)
+            var failure = TLSFailure.fromQueue(window.pointee)
+            if failure.kind == .clientCertificate { failure.verdict = clientVerdict }
             window.pointee.failure = failure
             return .failed(failure)
         }
@@ -239,4 +242,8 @@ extension TLSSession {
     var serverName: UnsafePointer<CChar>? { SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) }
     /// The session was resumed from a ticket: no certificate was sent.
     var isResumed: Bool { SSL_session_reused(ssl) != 0 }
+    /// The client's certificate (X509, the caller's to free); nil when it showed none.
+    func takeClientCertificate() -> OpaquePointer? { SSL_get1_peer_certificate(ssl) }
+    /// X509_V_*; says something only where there is a certificate.
+    var clientVerdict: Int { SSL_get_verify_result(ssl) }
 }

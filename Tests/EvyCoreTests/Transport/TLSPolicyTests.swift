@@ -208,7 +208,8 @@ private func complaint(_ body: () throws -> Void) -> String {
     @Test func mistakesNameOptionAndValue() {
         #expect(
             set(("max_verson", "1.3"))
-                == "no TLS option \"max_verson\" (min_version, max_version, ciphers, ciphersuites, groups)")
+                == "no TLS option \"max_verson\" (min_version, max_version, ciphers, ciphersuites, groups, "
+                + "alpn, tickets, ticket_rotation, ocsp_file, keylog_file)")
         #expect(
             set(("min_version", "1.1"))
                 == "option min_version: \"1.1\" is a version evy never speaks; it must be 1.2 or 1.3")

@@ -73,11 +73,13 @@ final class TemporaryFolder {
     deinit { _ = try? run("rm", "-rf", path) }
 
     /// A self-signed certificate and its key: NAME.crt and NAME.key.
-    func makePair(_ name: String) throws -> (certificate: String, key: String) {
+    func makePair(_ name: String, commonName: String = "localhost") throws -> (
+        certificate: String, key: String
+    ) {
         let pair = (certificate: "\(path)/\(name).crt", key: "\(path)/\(name).key")
         let made = try run(
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-subj", "/CN=localhost", "-days", "2", "-keyout", pair.key, "-out", pair.certificate)
+            "-subj", "/CN=\(commonName)", "-days", "2", "-keyout", pair.key, "-out", pair.certificate)
         try #require(made.status == 0, "\(made.text)")
         return pair
     }

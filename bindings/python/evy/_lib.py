@@ -61,8 +61,11 @@ SIGNATURES: dict[str, tuple] = {
     # TLS
     "evy_tls_new": (c_void_p, []),
     "evy_tls_free": (None, [c_void_p]),
-    "evy_tls_cert_file": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p]),
-    "evy_tls_cert_mem": (c_int32, [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_char_p]),
+    "evy_tls_cert_file": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p, c_char_p]),
+    "evy_tls_cert_mem": (
+        c_int32,
+        [c_void_p, c_char_p, c_void_p, c_size_t, c_void_p, c_size_t, c_char_p],
+    ),
     "evy_tls_set": (c_int32, [c_void_p, c_char_p, c_char_p]),
     "evy_tls_error": (c_char_p, [c_void_p]),
     # what the host supplies

@@ -52,7 +52,7 @@ class TLS:
             raise MemoryError("no memory for a TLS object")
         certificate = os.fsencode(certfile)
         key = os.fsencode(keyfile) if keyfile is not None else None
-        status = lib.evy_tls_cert_file(self.handle, certificate, key, None)
+        status = lib.evy_tls_cert_file(self.handle, None, certificate, key, None)
         if status < 0:
             reason = _lib.text(lib.evy_tls_error(self.handle))
             for file in (certfile, keyfile):

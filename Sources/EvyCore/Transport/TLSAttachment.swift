@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// TLSAttachment - what OpenSSL's callbacks need beside the SSL_CTX they are called for.
+// Room: Transport (no system calls). Spec: OpenSSL 3 CRYPTO_get_ex_new_index(3), RFC 6066 section 3.
+
+internal import COpenSSL
+
+/// One for each SSL_CTX, as its ex_data: a handshake that outlives a reload still finds what it began with.
+///
+/// Ownership: the SSL_CTX holds the reference and gives it back when its last user goes.
+/// Thread:    any; immutable.
+final class TLSAttachment: @unchecked Sendable {
+    let tickets: TLSTicketKeys
+    let protocols: TLSProtocolList
+    let staple: TLSStaple?
+    let keyLog: TLSKeyLog?
+    private let names: TLSNameTable
+    /// By their places in `names`; nil stands for the default, which must not hold itself.
+    private let contexts: [TLSContext?]
+
+    init(
+        tickets: TLSTicketKeys, protocols: TLSProtocolList, staple: TLSStaple?, keyLog: TLSKeyLog?,
+        names: TLSNameTable = TLSNameTable([]), contexts: [TLSContext?] = []
+    ) {
+        self.tickets = tickets
+        self.protocols = protocols
+        self.staple = staple
+        self.keyLog = keyLog
+        self.names = names
+        self.contexts = contexts
+    }
+
+    /// False: out of memory.
+    func attach(to context: OpaquePointer) -> Bool {
+        let reference = Unmanaged.passRetained(self)
+        if SSL_CTX_set_ex_data(context, TLSAttachment.index, reference.toOpaque()) == 1 { return true }
+        reference.release()
+        return false
+    }
+
+    static func of(_ ssl: OpaquePointer?) -> TLSAttachment? {
+        guard let context = SSL_get_SSL_CTX(ssl), let place = SSL_CTX_get_ex_data(context, index) else {
+            return nil
+        }
+        // SAFETY: only `attach` writes under this index.
+        return Unmanaged<TLSAttachment>.fromOpaque(place).takeUnretainedValue()
+    }
+
+    /// The process-wide number under which SSL_CTXs keep theirs.
+    private static let index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, nil, nil, nil) {
+        _, place, _, _, _, _ in
+        guard let place else { return }
+        Unmanaged<TLSAttachment>.fromOpaque(place).release()
+    }
+
+    /// Chooses the certificate. Always OK: the name then belongs to the session, so a resumed one has it.
+    static let selectCertificate:
+        @convention(c) (OpaquePointer?, UnsafeMutablePointer<Int32>?, UnsafeMutableRawPointer?) -> Int32 = {
+            ssl, _, _ in
+            guard let asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) else {
+                return SSL_TLSEXT_ERR_NOACK
+            }
+            guard let attachment = TLSAttachment.of(ssl), let name = TLSName(String(cString: asked)),
+                let place = attachment.names.place(of: name), place < attachment.contexts.count,
+                let context = attachment.contexts[place]
+            else { return SSL_TLSEXT_ERR_OK }
+            return SSL_set_SSL_CTX(ssl, context.handle) == nil
+                ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_OK
+        }
+}
