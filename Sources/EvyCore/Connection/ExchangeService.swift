@@ -141,7 +141,8 @@ extension UnsafeMutablePointer<Reactor> {
                 return isRunning ? .wait : complete(exchange)
             }
             if takeover != .none {
-                if takeover == .wanted { give(exchange, connection) } else { return taken(exchange, isRunning) }
+                guard takeover == .wanted else { return taken(exchange, isRunning) }
+                give(exchange, connection)
                 continue
             }
             guard isEnded, !isRunning else {
@@ -226,6 +227,7 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     /// The connection is the host's: what happens on it does not end the exchange, its end does.
+    @inline(never)
     private func taken(_ exchange: ExchangeRef, _ isRunning: Bool) -> Step {
         guard exchange.withLock({ exchange.pointee.takeover == .over }), !isRunning else { return .gone }
         return complete(exchange)
