@@ -242,6 +242,7 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     /// The connection is the host's: what happens on it does not end the exchange, its end does.
+    @inline(never)
     private func taken(_ exchange: ExchangeRef, _ isRunning: Bool) -> Step {
         guard exchange.withLock({ exchange.pointee.takeover == .over }), !isRunning else { return .gone }
         return complete(exchange)

@@ -75,6 +75,7 @@ extension UnsafeMutablePointer<Exchange> {
 
 extension UnsafeMutablePointer<Reactor> {
     /// The host wants the connection. What was queued for the client goes out ahead of it.
+    @inline(never)
     func give(_ exchange: ExchangeRef, _ connection: ConnectionRef) {
         let worker = pointee.worker
         let flushed = push(exchange, connection)
