@@ -149,6 +149,74 @@ check_streaming() {
     stop
 }
 
+check_files() {
+    mkdir -p "$folder/served/deep"
+    head -c 3000000 /dev/urandom > "$folder/served/deep/big"
+    : > "$folder/served/empty"
+    start 1 "$folder/served" 0
+    same "a file" "$(curl -s "${url}deep/big" | md5sum)" "$(md5sum < "$folder/served/deep/big")"
+    same "its length" "$(curl -sI "${url}deep/big" | tr -d '\r' | grep -i '^content-length')" \
+        "Content-Length: 3000000"
+    same "an empty file" "$(curl -s -w '%{http_code} %{size_download}' "${url}empty")" "200 0"
+    local path
+    for path in none deep deep/ ../log deep/../../log %2e%2e/log /etc/passwd a%00b; do
+        same "$path" "$(curl -s --path-as-is -o /dev/null -w '%{http_code}' "$url$path")" \
+            "$([ "$path" = a%00b ] && echo 400 || echo 404)"
+    done
+    stop
+}
+
+check_long_poll() {
+    start 1 0 1
+    same "nobody waits" "$(curl -s "${url}say?early")" "told 0"
+    curl -s "${url}wait" > "$folder/first" &
+    local first=$!
+    curl -s "${url}wait" > "$folder/second" &
+    local second=$!
+    told() { [ "$(cat "$folder/first" "$folder/second")" = "hellohello" ] || {
+        curl -s "${url}say?hello" > /dev/null
+        false
+    }; }
+    wait_for "the news" told
+    wait "$first" "$second"
+    same "no news" "$(curl -s -w '%{http_code}' "${url}wait")" 204
+    curl -s --max-time 0.2 "${url}wait" || true
+    same "the others after one left" "$(curl -s "${url}say?late")" "told 0"
+    stop
+}
+
+check_events() {
+    start 1 0
+    python3 - "$url" << 'END' > "$folder/report" || fail "$(cat "$folder/report")"
+import socket, sys, time, urllib.request
+url = sys.argv[1]
+place = ("127.0.0.1", int(url.rstrip("/").rsplit(":", 1)[1]))
+say = lambda word: urllib.request.urlopen(f"{url}say?{word}").read()
+def until(client, word, got=b""):
+    while word not in got:
+        piece = client.recv(65536)
+        assert piece, "the connection ended"
+        got += piece
+clients = []
+for _ in range(1000):
+    client = socket.create_connection(place, timeout=10)
+    client.sendall(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+    until(client, b": welcome")
+    clients.append(client)
+for word in (b"one", b"two", b"three"):
+    assert say(word.decode()) == b"told 1000\n"
+    for client in clients:
+        until(client, b"data: %s\n\n" % word)
+for client in clients[:400]:
+    client.close()
+deadline = time.monotonic() + 10
+while say("again") != b"told 600\n":
+    assert time.monotonic() < deadline, "those that left are still told"
+until(clients[999], b"data: again")
+END
+    stop
+}
+
 check_embedded() {
     start 2
     curl -s "${said[0]}?[1-200]" | tail -n 1 > "$folder/first" &

@@ -27,10 +27,13 @@ SERVER_PARTS = [
     "routes_late.c",
     "routes_body.c",
     "routes_hook.c",
+    "routes_more.c",
 ]
 PROGRAMS = {
     "server": SERVER_PARTS,
     "cycle": ["cycle.c"],
+    "hostloop": ["hostloop.c"],
+    "tasks": ["tasks.c"],
     "misuse": ["misuse.c", "misuse_server.c", "misuse_request.c"],
 }
 

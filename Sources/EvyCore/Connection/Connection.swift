@@ -33,6 +33,8 @@ struct Connection: ~Copyable {
     var peer = evy_address()
     var local = evy_address()
     var tls: UnsafeMutablePointer<TLSState>?
+    /// The pair between it and a host that has taken the connection over.
+    var tunnel: TunnelRef?
     /// Input that could not be used yet: a partial head, or requests behind the one being served.
     var input = ByteBuffer()
     /// Output of finished answers that the kernel has not taken yet.

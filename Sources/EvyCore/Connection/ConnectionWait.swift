@@ -139,7 +139,8 @@ extension UnsafeMutablePointer<Reactor> {
         return failBody(exchange, .timeout)
     }
 
-    /// Answered, but the rest of a body that nobody reads does not come: the connection ends, and all is well.
+    /// Answered, but the rest of a body that nobody reads does not come: the connection ends, and all is
+    /// well.
     private func expireUnread(_ connection: ConnectionRef) -> Bool {
         guard let exchange = connection.pointee.current else { return true }
         exchange.pointee.closesConnection = true

@@ -60,6 +60,10 @@ protocol ReactorDelegate: AnyObject {
     func wants(_ level: LogLevel) -> Bool
     /// Host code begins while nobody watches the lease.
     func wakeWatcher()
+    /// The grace is over: what nobody has taken up yet will not be.
+    func wasCut()
+    /// The last turn is over.
+    func ended()
     /// Lines of this turn can be written now.
     func turnEnded()
 }

@@ -103,6 +103,12 @@ extension Options {
             "threads", .int(\.threads, 1...1024), "32",
             "most threads that run handlers side by side; 1: the loop waits for each handler"),
         OptionRow(
+            "lent_threads", .bool(\.lentThreads), "false",
+            "run handlers on threads lent by evy_server_work alone; the library makes none for them"),
+        OptionRow(
+            "pull", .bool(\.pull), "false",
+            "no handler: threads of the host take requests with evy_server_next"),
+        OptionRow(
             "backlog", .int(\.backlog, 1...65535), "1024",
             "connections that may wait to be accepted"),
         OptionRow(

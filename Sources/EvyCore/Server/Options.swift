@@ -26,6 +26,8 @@ struct Options: Sendable {
     enum HeaderJoin: String, CaseIterable { case commaSpace = "comma-space", comma }
 
     var threads = 32
+    var lentThreads = false
+    var pull = false
     var backlog = 1024
     var maxConnections = 10000
     var keepAlive = true
