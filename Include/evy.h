@@ -342,7 +342,8 @@ EVY_API evy_status evy_timer_stop(evy_server *s, int64_t id);
  *                    X-Forwarded-Port, or implied by the scheme.
  * Of a list, the entry of the first trusted proxy counts.  forwarded_headers=forwarded: all
  * of these from Forwarded (RFC 7239) instead; a malformed one counts as none.  The access
- * log's client_ip is REMOTE_ADDR (with log_x_forwarded_for: the peer's own address). */
+ * log's client_ip is REMOTE_ADDR; with log_x_forwarded_for it is the peer's own address, with
+ * the header ahead of it if the peer is trusted, or trusted_proxies is empty. */
 
 /* Value of one key, its length in *len where len is not NULL.  NULL: absent. */
 EVY_API const char *evy_env_get(evy_req *req, const char *name, size_t *len);
