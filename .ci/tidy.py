@@ -98,7 +98,8 @@ def findings():
         text = source.text_of(path)
         lines = text.splitlines()
         yield from header(path, lines)
-        if len(lines) > FILE_LINES:
+        # The header is one file by its nature: hosts and binding generators take it whole.
+        if len(lines) > FILE_LINES and path != "Include/evy.h":
             yield f"{path}:{FILE_LINES + 1}: {len(lines)} lines, more than {FILE_LINES}"
         for number, line in enumerate(lines, 1):
             if len(line) > COLUMNS:

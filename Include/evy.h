@@ -167,7 +167,8 @@ EVY_API evy_status evy_config_on_request(evy_config *cfg, evy_handler_fn fn, voi
                                          evy_drop_fn drop);
 enum { EVY_LOG_ERROR = 1, EVY_LOG_WARN = 2, EVY_LOG_INFO = 3, EVY_LOG_DEBUG = 4 };
 /* One line of the server's own log, without a line end; text lives for the call.  Without
- * this callback lines go to option error_log.  Any library thread, one at a time. */
+ * this callback lines go to option error_log.  Any library thread, or one that calls
+ * evy_server_log; one at a time. */
 typedef void (*evy_log_fn)(void *user, int32_t level, const char *text, size_t len);
 EVY_API evy_status evy_config_on_log(evy_config *cfg, evy_log_fn fn, void *user,
                                      evy_drop_fn drop);
@@ -213,6 +214,97 @@ EVY_API int32_t evy_server_port(evy_server *s, uint32_t listener);
 /* "127.0.0.1:8080", "[::1]:8443" or "unix:/run/a.sock"; NULL: no such listener.
  * Lives as long as s. */
 EVY_API const char *evy_server_address(evy_server *s, uint32_t listener);
+
+/* ---- seeing inside ------------------------------------------------------------------- */
+
+/* What a server has done so far and is doing now.  Numbers stay what they are in later
+ * versions; new ones come behind.  Counters only grow, from 0 when the server is made, and
+ * are counted whether it logs or not; a gauge (g) is a level and can fall.
+ *
+ * A request is counted in REQUESTS_TOTAL once its head is complete or refused, and once it is
+ * over in exactly one EVY_N_STATUS_* and exactly one EVY_N_END_*.  It is over when its post
+ * hooks have run; without hooks, logs or a retain when the kernel has taken its last byte.
+ * Of pipelined answers that left together, none is over before all are. */
+enum {
+  EVY_N_CONNECTIONS_OPEN = 0,     /* g: idle ones included */
+  EVY_N_CONNECTIONS_TOTAL = 1,    /* accepted */
+  EVY_N_CONNECTIONS_REFUSED = 2,  /* of those, closed at once for lack of memory */
+  EVY_N_CONNECTIONS_EVICTED = 3,  /* idle ones closed to make room for new ones */
+  EVY_N_ACCEPT_PAUSES = 4,        /* accepting stopped: max_connections, or no descriptors */
+  EVY_N_REQUESTS_ACTIVE = 5,      /* g: begun and not over */
+  EVY_N_REQUESTS_QUEUED = 6,      /* g: callbacks that wait for a thread (option threads) */
+  EVY_N_REQUESTS_TOTAL = 7,
+  EVY_N_STATUS_NONE = 8,          /* over without a byte of an answer */
+  EVY_N_STATUS_1XX = 9,
+  EVY_N_STATUS_2XX = 10,
+  EVY_N_STATUS_3XX = 11,
+  EVY_N_STATUS_4XX = 12,
+  EVY_N_STATUS_5XX = 13,
+  EVY_N_END_COMPLETE = 14,        /* over with EVY_END_COMPLETE, and so on */
+  EVY_N_END_CLIENT_RESET = 15,
+  EVY_N_END_CLIENT_CLOSED = 16,
+  EVY_N_END_WRITE_TIMEOUT = 17,
+  EVY_N_END_READ_TIMEOUT = 18,
+  EVY_N_END_HANDLER_ERROR = 19,
+  EVY_N_END_ABORTED = 20,
+  EVY_N_END_SHUTDOWN = 21,
+  EVY_N_END_LIMIT = 22,
+  EVY_N_END_PROTOCOL = 23,
+  EVY_N_END_IO = 24,
+  EVY_N_REFUSED_MALFORMED = 25,   /* answered by the library: 400 */
+  EVY_N_REFUSED_LIMIT = 26,       /* 413, 414, 431 */
+  EVY_N_REFUSED_UNSUPPORTED = 27, /* 417, 501, 505 */
+  EVY_N_REFUSED_TIMEOUT = 28,     /* 408 */
+  EVY_N_TIMEOUT_HANDSHAKE = 29,   /* deadlines that passed: handshake_timeout */
+  EVY_N_TIMEOUT_HEADER = 30,      /* header_timeout, also of silent new connections */
+  EVY_N_TIMEOUT_IDLE = 31,        /* idle_timeout */
+  EVY_N_TIMEOUT_BODY = 32,        /* body_timeout, body_min_rate */
+  EVY_N_TIMEOUT_WRITE = 33,       /* write_timeout */
+  EVY_N_TIMEOUT_LINGER = 34,      /* linger_timeout */
+  EVY_N_TLS_HANDSHAKES = 35,      /* completed */
+  EVY_N_TLS_FAILURES = 36,        /* begun and never completed, whoever's fault it was */
+  EVY_N_BYTES_IN = 37,            /* on the clients' sockets, TLS included */
+  EVY_N_BYTES_OUT = 38,           /* taken by the kernel, TLS included */
+  EVY_N_THREADS_BUSY = 39,        /* g: threads in callbacks of the host */
+  EVY_N_THREADS_TOTAL = 40,       /* g: the loop's thread, busy ones and spares */
+  EVY_N_LOOP_LAG_US = 41,         /* g: microseconds of the loop's last turn, from its wake-up
+                                   * to its end: so long a new event may have waited */
+  EVY_N_LOOP_LAG_MAX_US = 42,     /* g: of its longest turn */
+  EVY_N_LOOP_TURNS = 43,          /* turns: LOOP_BUSY_US by these is the mean lag, and */
+  EVY_N_LOOP_BUSY_US = 44         /* over wall time the share in which the loop was busy */
+};
+/* Store the first n counters in out; returns how many exist, whatever n is (out may be NULL
+ * with n 0).  The figures are one snapshot: a request that is over is in all of its counters
+ * or in none, so that REQUESTS_TOTAL = REQUESTS_ACTIVE + all END_*, and all STATUS_* = all
+ * END_*, always.  REQUESTS_QUEUED and THREADS_* are taken a moment later.
+ * Cheap, never waits for a request.  From evy_server_new to evy_server_free, also stopped.
+ * Any thread, also a callback.  0: NULL, or forked. */
+EVY_API uint32_t evy_server_counters(evy_server *s, int64_t *out, uint32_t n);
+/* Walk the counters: index 0, 1, ... until NULL.  The name is that of a Prometheus series
+ * (evy_responses_total{status="2xx"}), the type "counter" or "gauge", help one line.
+ * Static texts.  Any thread. */
+EVY_API const char *evy_counter_name(uint32_t index);
+EVY_API const char *evy_counter_type(uint32_t index);
+EVY_API const char *evy_counter_help(uint32_t index);
+/* All counters in the text format of Prometheus (0.0.4; Content-Type "text/plain;
+ * version=0.0.4"), NUL-terminated, into out, which has room for cap bytes.  Returns the
+ * length without the NUL; where that is not less than cap, only "" was stored.  The text is
+ * always shorter than 16384 bytes.  Any thread, also a callback.
+ * Errors: EVY_E_ARG (NULL), EVY_E_NOMEM, EVY_E_FORKED. */
+EVY_API int64_t evy_server_metrics(evy_server *s, char *out, size_t cap);
+
+/* One line of yours in the server's own log: to evy_config_on_log, or to option error_log.
+ * level EVY_LOG_*; lines less important than the log level are dropped, and that is EVY_OK.
+ * text is copied; bytes below 0x20 except tab, line ends too, and 0x7f are written \xNN, so
+ * that no text of a client can forge a line; what is not UTF-8 becomes U+FFFD.
+ * Any thread.  Errors: EVY_E_ARG (NULL, no such level), EVY_E_STATE (called by the callback
+ * of evy_config_on_log), EVY_E_FORKED. */
+EVY_API evy_status evy_server_log(evy_server *s, int32_t level, const char *text, size_t len);
+/* The least important level that the log takes from here on, instead of option log_level.
+ * Any thread, at any time.  Errors: EVY_E_ARG (NULL, no such level), EVY_E_FORKED. */
+EVY_API evy_status evy_server_set_log_level(evy_server *s, int32_t level);
+/* EVY_LOG_*; 0 for NULL.  What is above it need not be formatted at all.  Any thread. */
+EVY_API int32_t evy_server_log_level(evy_server *s);
 
 /* ---- request: environ (CGI / WSGI names) --------------------------------------------- */
 

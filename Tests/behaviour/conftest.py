@@ -27,6 +27,7 @@ SERVER_PARTS = [
     "routes_late.c",
     "routes_body.c",
     "routes_hook.c",
+    "routes_see.c",
 ]
 PROGRAMS = {
     "server": SERVER_PARTS,

@@ -57,6 +57,9 @@ extern const struct route answer_routes[]; /* routes_answer.c: whole and streame
 extern const struct route late_routes[];   /* routes_late.c: slow, deferred, stop, gates */
 extern const struct route body_routes[];   /* routes_body.c: request bodies */
 extern const struct route hook_routes[];   /* routes_hook.c: environ and post hooks */
+extern const struct route see_routes[];    /* routes_see.c: counters, metrics, log, request ids */
+void report_counters(evy_server *server);
+void report_watch(evy_server *server, long ms);
 
 void answer_text(evy_req *req, int status, const char *text);
 /* Byte i of every generated body is (i % 251), so the client can check any part of it. */

@@ -27,7 +27,7 @@ final class Server: ReactorDelegate, @unchecked Sendable {
     private let crew: Crew
     private let reactor: ReactorRef
     private let accessReport: AccessReport?
-    private let eventLog: EventLog
+    let eventLog: EventLog
     private let gate = Condition()
     private var state = State.new
     private let process = evy_process()
@@ -168,6 +168,19 @@ final class Server: ReactorDelegate, @unchecked Sendable {
             seen = result.original
         }
         reactor.wake()
+    }
+
+    /// Fills `out`, which has a place for each counter.
+    func readCounters(into out: UnsafeMutableBufferPointer<Int64>) {
+        out.update(repeating: 0)
+        reactor.pointee.counters.read(into: out)
+        let census = crew.census
+        for (counter, value) in [
+            (Counter.threadsTotal, census.threads), (.threadsBusy, census.busy),
+            (.requestsQueued, census.queued),
+        ] where counter.rawValue < out.count {
+            out[counter.rawValue] = Int64(value)
+        }
     }
 
     /// Keeps the text of a failed call, on whatever thread it failed.
