@@ -172,6 +172,26 @@ enum { EVY_LOG_ERROR = 1, EVY_LOG_WARN = 2, EVY_LOG_INFO = 3, EVY_LOG_DEBUG = 4 
 typedef void (*evy_log_fn)(void *user, int32_t level, const char *text, size_t len);
 EVY_API evy_status evy_config_on_log(evy_config *cfg, evy_log_fn fn, void *user,
                                      evy_drop_fn drop);
+/* Options access_log and access_log_format.  The format is "common" or "combined" as Apache and
+ * nginx write them, "json" (one object a line: every field but the texts of local time, numbers
+ * as numbers, null for what is absent, U+FFFD for what is not UTF-8), or a text of your own with
+ * %(field)s, %(field)d, %(field).3f as in Python.  In all but json "-" stands for what is absent,
+ * and in texts the bytes ", \, below 0x20 and from 0x7f on are written \xNN.  Fields:
+ * texts    client_ip request_line method path query protocol host user_agent referer
+ *          x_forwarded_for scheme ("http", "https") aborted (absent: complete; else an EVY_END_*
+ *          name) time (UTC, "2026-11-22T16:10:56Z"), in local time date_time
+ *          ("22/Nov/2026 16:10:56"), tz ("+0100"), time_local ("22/Nov/2026:16:10:56 +0100")
+ *          header_id (see option request_id_header), trace_id and parent_id (32 and 16 hex
+ *          digits of a valid W3C traceparent)
+ * numbers  client_port status_code request_id (as evy_req_id) requests_on_connection pid; bytes:
+ *          body_bytes, head_bytes, wire_bytes and acked_bytes as EVY_STAT_*; body_length
+ *          (wire_bytes without 100 Continue, the ancestors' name); bytes_received, the request's
+ *          body without framing; wire_received, its head and framing too
+ * seconds  wall_seconds ttfb (to the first byte of the answer)
+ *
+ * Option request_id_header, for example "X-Request-ID": environ then has HTTP_X_REQUEST_ID for
+ * every request.  It is the client's where that is one value of 1 to 128 letters, digits and
+ * -._~+/=:@, else 32 random hex digits made here.  evy_req_headers stays as it came. */
 /* Once per finished request, after its post hooks, on a library thread.  line is the
  * formatted access line without a line end.  req may be read (evy_env_get, evy_req_stat)
  * but no longer answered; it is NULL for a request refused before it had an environ.

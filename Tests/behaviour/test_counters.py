@@ -103,7 +103,11 @@ def test_callbacks_that_wait_for_a_thread_are_queued(serve):
 
 @pytest.mark.parametrize(
     "target, end",
-    [("/abort?when=head", "aborted"), ("/nothing", "handler-error"), ("/streamed?n=30000000", "client-reset")],
+    [
+        ("/abort?when=head", "aborted"),
+        ("/nothing", "handler-error"),
+        ("/streamed?n=30000000", "client-reset"),
+    ],
 )
 def test_the_end_of_a_request_has_its_counter(watched, target, end):
     server = watched()

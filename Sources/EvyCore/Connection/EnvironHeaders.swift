@@ -23,7 +23,7 @@ extension UnsafeMutablePointer<Exchange> {
             overridden += 1
             node = current.pointee.next
         }
-        let capacity = EnvironKey.allCases.count + pointee.head.fieldCount + configured + overridden
+        let capacity = EnvironKey.allCases.count + pointee.head.fieldCount + configured + overridden + 1
         guard let room = pointee.arena.allocate(capacity * MemoryLayout<EnvironEntry>.stride) else {
             return nil
         }
@@ -44,6 +44,8 @@ extension UnsafeMutablePointer<Exchange> {
         for index in fieldIndices where isShown(index) {
             if let name = environName(index) { add(name, nil) }
         }
+        let idKey = pointee.reactor.pointee.settings.requestIDKey
+        if !idKey.isEmpty { add(idKey, nil) }
         pairs = PairReader(pointee.reactor.pointee.settings.environPairs)
         while let pair = pairs.next() { add(pair.name, pair.value) }
         node = pointee.environ.overrides
