@@ -170,7 +170,7 @@ extension Options {
         get { target("access_log") }
         set { self["access_log"] = newValue?.text }
     }
-    /// "common", "combined" or "json"; or with fields such as `%(client_ip)s`, `%(wire_bytes)s`, `%(aborted)s`.
+    /// "common", "combined", "json", or with fields: `%(client_ip)s`, `%(wire_bytes)s`, `%(aborted)s`.
     public var accessLogFormat: String? {
         get { self["access_log_format"] }
         set { self["access_log_format"] = newValue }

@@ -32,7 +32,7 @@ SERVER_PARTS = [
 PROGRAMS = {
     "server": SERVER_PARTS,
     "cycle": ["cycle.c"],
-    "misuse": ["misuse.c", "misuse_server.c", "misuse_request.c"],
+    "misuse": ["misuse.c", "misuse_server.c", "misuse_request.c", "misuse_see.c"],
 }
 
 
