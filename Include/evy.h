@@ -205,10 +205,31 @@ EVY_API evy_status evy_config_on_request(evy_config *cfg, evy_handler_fn fn, voi
                                          evy_drop_fn drop);
 enum { EVY_LOG_ERROR = 1, EVY_LOG_WARN = 2, EVY_LOG_INFO = 3, EVY_LOG_DEBUG = 4 };
 /* One line of the server's own log, without a line end; text lives for the call.  Without
- * this callback lines go to option error_log.  Any library thread, one at a time. */
+ * this callback lines go to option error_log.  Any library thread, or one that calls
+ * evy_server_log; one at a time. */
 typedef void (*evy_log_fn)(void *user, int32_t level, const char *text, size_t len);
 EVY_API evy_status evy_config_on_log(evy_config *cfg, evy_log_fn fn, void *user,
                                      evy_drop_fn drop);
+/* Options access_log and access_log_format.  The format is "common" or "combined" as Apache and
+ * nginx write them, "json" (one object a line: every field but the texts of local time, numbers
+ * as numbers, null for what is absent, U+FFFD for what is not UTF-8), or a text of your own with
+ * %(field)s, %(field)d, %(field).3f as in Python.  In all but json "-" stands for what is absent,
+ * and in texts the bytes ", \, below 0x20 and from 0x7f on are written \xNN.  Fields:
+ * texts    client_ip request_line method path query protocol host user_agent referer
+ *          x_forwarded_for scheme ("http", "https") aborted (absent: complete; else an EVY_END_*
+ *          name) time (UTC, "2026-11-22T16:10:56Z"), in local time date_time
+ *          ("22/Nov/2026 16:10:56"), tz ("+0100"), time_local ("22/Nov/2026:16:10:56 +0100")
+ *          header_id (see option request_id_header), trace_id and parent_id (32 and 16 hex
+ *          digits of a valid W3C traceparent)
+ * numbers  client_port status_code request_id (as evy_req_id) requests_on_connection pid; bytes:
+ *          body_bytes, head_bytes, wire_bytes and acked_bytes as EVY_STAT_*; body_length
+ *          (wire_bytes without 100 Continue, the ancestors' name); bytes_received, the request's
+ *          body without framing; wire_received, its head and framing too
+ * seconds  wall_seconds ttfb (to the first byte of the answer)
+ *
+ * Option request_id_header, for example "X-Request-ID": environ then has HTTP_X_REQUEST_ID for
+ * every request.  It is the client's where that is one value of 1 to 128 letters, digits and
+ * -._~+/=:@, else 32 random hex digits made here.  evy_req_headers stays as it came. */
 /* Once per finished request, after its post hooks, on a library thread.  line is the
  * formatted access line without a line end.  req may be read (evy_env_get, evy_req_stat)
  * but no longer answered; it is NULL for a request refused before it had an environ.
@@ -309,6 +330,98 @@ EVY_API int64_t evy_timer_start(evy_server *s, int64_t first_ms, int64_t every_m
 /* fn will not run again; where it runs just now, drop follows when it has returned.
  * Errors: EVY_E_ARG, EVY_E_STATE (over already, or no such timer), EVY_E_FORKED. */
 EVY_API evy_status evy_timer_stop(evy_server *s, int64_t id);
+
+/* ---- seeing inside ------------------------------------------------------------------- */
+
+/* What a server has done so far and is doing now.  Numbers stay what they are in later
+ * versions; new ones come behind.  Counters only grow, from 0 when the server is made, and
+ * are counted whether it logs or not; a gauge (g) is a level and can fall.
+ *
+ * A request is counted in REQUESTS_TOTAL once its head is complete or refused, and once it is
+ * over in exactly one EVY_N_STATUS_* and exactly one EVY_N_END_*.  It is over when its post
+ * hooks have run; without hooks, logs or a retain when the kernel has taken its last byte.
+ * Of pipelined answers that left together, none is over before all are. */
+enum {
+  EVY_N_CONNECTIONS_OPEN = 0,     /* g: idle ones included */
+  EVY_N_CONNECTIONS_TOTAL = 1,    /* accepted */
+  EVY_N_CONNECTIONS_REFUSED = 2,  /* of those, closed at once for lack of memory */
+  EVY_N_CONNECTIONS_EVICTED = 3,  /* idle ones closed to make room for new ones */
+  EVY_N_ACCEPT_PAUSES = 4,        /* accepting stopped: max_connections, or no descriptors */
+  EVY_N_REQUESTS_ACTIVE = 5,      /* g: begun and not over */
+  EVY_N_REQUESTS_QUEUED = 6,      /* g: callbacks that wait for a thread (option threads) */
+  EVY_N_REQUESTS_TOTAL = 7,
+  EVY_N_STATUS_NONE = 8,          /* over without a byte of an answer */
+  EVY_N_STATUS_1XX = 9,
+  EVY_N_STATUS_2XX = 10,
+  EVY_N_STATUS_3XX = 11,
+  EVY_N_STATUS_4XX = 12,
+  EVY_N_STATUS_5XX = 13,
+  EVY_N_END_COMPLETE = 14,        /* over with EVY_END_COMPLETE, and so on */
+  EVY_N_END_CLIENT_RESET = 15,
+  EVY_N_END_CLIENT_CLOSED = 16,
+  EVY_N_END_WRITE_TIMEOUT = 17,
+  EVY_N_END_READ_TIMEOUT = 18,
+  EVY_N_END_HANDLER_ERROR = 19,
+  EVY_N_END_ABORTED = 20,
+  EVY_N_END_SHUTDOWN = 21,
+  EVY_N_END_LIMIT = 22,
+  EVY_N_END_PROTOCOL = 23,
+  EVY_N_END_IO = 24,
+  EVY_N_END_UPGRADED = 25,
+  EVY_N_REFUSED_MALFORMED = 26,   /* answered by the library: 400 */
+  EVY_N_REFUSED_LIMIT = 27,       /* 413, 414, 431 */
+  EVY_N_REFUSED_UNSUPPORTED = 28, /* 417, 501, 505 */
+  EVY_N_REFUSED_TIMEOUT = 29,     /* 408 */
+  EVY_N_TIMEOUT_HANDSHAKE = 30,   /* deadlines that passed: handshake_timeout */
+  EVY_N_TIMEOUT_HEADER = 31,      /* header_timeout, also of silent new connections */
+  EVY_N_TIMEOUT_IDLE = 32,        /* idle_timeout */
+  EVY_N_TIMEOUT_BODY = 33,        /* body_timeout, body_min_rate */
+  EVY_N_TIMEOUT_WRITE = 34,       /* write_timeout */
+  EVY_N_TIMEOUT_LINGER = 35,      /* linger_timeout */
+  EVY_N_TLS_HANDSHAKES = 36,      /* completed */
+  EVY_N_TLS_FAILURES = 37,        /* begun and never completed, whoever's fault it was */
+  EVY_N_BYTES_IN = 38,            /* on the clients' sockets, TLS included */
+  EVY_N_BYTES_OUT = 39,           /* taken by the kernel, TLS included */
+  EVY_N_THREADS_BUSY = 40,        /* g: threads in callbacks of the host */
+  EVY_N_THREADS_TOTAL = 41,       /* g: the loop's thread, busy ones and spares */
+  EVY_N_LOOP_LAG_US = 42,         /* g: microseconds of the loop's last turn, from its wake-up
+                                   * to its end: so long a new event may have waited */
+  EVY_N_LOOP_LAG_MAX_US = 43,     /* g: of its longest turn */
+  EVY_N_LOOP_TURNS = 44,          /* turns: LOOP_BUSY_US by these is the mean lag, and */
+  EVY_N_LOOP_BUSY_US = 45         /* over wall time the share in which the loop was busy */
+};
+/* Store the first n counters in out; returns how many exist, whatever n is (out may be NULL
+ * with n 0).  The figures are one snapshot: a request that is over is in all of its counters
+ * or in none, so that REQUESTS_TOTAL = REQUESTS_ACTIVE + all END_*, and all STATUS_* = all
+ * END_*, always.  REQUESTS_QUEUED and THREADS_* are taken a moment later.
+ * Cheap, never waits for a request.  From evy_server_new to evy_server_free, also stopped.
+ * Any thread, also a callback.  0: NULL, or forked. */
+EVY_API uint32_t evy_server_counters(evy_server *s, int64_t *out, uint32_t n);
+/* Walk the counters: index 0, 1, ... until NULL.  The name is that of a Prometheus series
+ * (evy_responses_total{status="2xx"}), the type "counter" or "gauge", help one line.
+ * Static texts.  Any thread. */
+EVY_API const char *evy_counter_name(uint32_t index);
+EVY_API const char *evy_counter_type(uint32_t index);
+EVY_API const char *evy_counter_help(uint32_t index);
+/* All counters in the text format of Prometheus (0.0.4; Content-Type "text/plain;
+ * version=0.0.4"), NUL-terminated, into out, which has room for cap bytes.  Returns the
+ * length without the NUL; where that is not less than cap, only "" was stored.  The text is
+ * always shorter than 16384 bytes.  Any thread, also a callback.
+ * Errors: EVY_E_ARG (NULL), EVY_E_NOMEM, EVY_E_FORKED. */
+EVY_API int64_t evy_server_metrics(evy_server *s, char *out, size_t cap);
+
+/* One line of yours in the server's own log: to evy_config_on_log, or to option error_log.
+ * level EVY_LOG_*; lines less important than the log level are dropped, and that is EVY_OK.
+ * text is copied; bytes below 0x20 except tab, line ends too, and 0x7f are written \xNN, so
+ * that no text of a client can forge a line; what is not UTF-8 becomes U+FFFD.
+ * Any thread.  Errors: EVY_E_ARG (NULL, no such level), EVY_E_STATE (called by the callback
+ * of evy_config_on_log), EVY_E_FORKED. */
+EVY_API evy_status evy_server_log(evy_server *s, int32_t level, const char *text, size_t len);
+/* The least important level that the log takes from here on, instead of option log_level.
+ * Any thread, at any time.  Errors: EVY_E_ARG (NULL, no such level), EVY_E_FORKED. */
+EVY_API evy_status evy_server_set_log_level(evy_server *s, int32_t level);
+/* EVY_LOG_*; 0 for NULL.  What is above it need not be formatted at all.  Any thread. */
+EVY_API int32_t evy_server_log_level(evy_server *s);
 
 /* ---- request: environ (CGI / WSGI names) --------------------------------------------- */
 

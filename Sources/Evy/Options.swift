@@ -170,10 +170,15 @@ extension Options {
         get { target("access_log") }
         set { self["access_log"] = newValue?.text }
     }
-    /// With fields such as `%(client_ip)s`, `%(wire_bytes)s`, `%(aborted)s`.
+    /// "common", "combined", "json", or with fields: `%(client_ip)s`, `%(wire_bytes)s`, `%(aborted)s`.
     public var accessLogFormat: String? {
         get { self["access_log_format"] }
         set { self["access_log_format"] = newValue }
+    }
+    /// The header that carries a request's id, such as "X-Request-ID": every request then has one.
+    public var requestIDHeader: String? {
+        get { self["request_id_header"] }
+        set { self["request_id_header"] = newValue }
     }
     /// The server's own lines; standard error by default.
     public var errorLog: LogTarget? {

@@ -25,7 +25,7 @@ public final class Server: @unchecked Sendable {
     /// standard error, unless it only says that the client has gone.
     public typealias Handler = @Sendable (_ request: borrowing Request) throws -> Void
 
-    private let handle: OpaquePointer
+    let handle: OpaquePointer
     private let policies: [TLSPolicy]
 
     /// Opens the listeners: from here on clients can connect, and wait for `start` or `run`.

@@ -30,13 +30,14 @@ SERVER_PARTS = [
     "routes_more.c",
     "routes_tls.c",
     "tls_control.c",
+    "routes_see.c",
 ]
 PROGRAMS = {
     "server": SERVER_PARTS,
     "cycle": ["cycle.c"],
     "hostloop": ["hostloop.c"],
     "tasks": ["tasks.c"],
-    "misuse": ["misuse.c", "misuse_server.c", "misuse_request.c"],
+    "misuse": ["misuse.c", "misuse_server.c", "misuse_request.c", "misuse_see.c"],
 }
 
 

@@ -330,7 +330,7 @@ int main(int argc, char **argv) {
                   {"tls", chapter_tls},         {"drops", chapter_drops},
                   {"server", chapter_server},   {"free-order", chapter_free_order},
                   {"fork", chapter_fork},       {"null-request", chapter_null_request},
-                  {"in-handler", chapter_in_handler}};
+                  {"in-handler", chapter_in_handler}, {"seeing", chapter_seeing}};
   if (argc != 8) {
     fprintf(stderr, "misuse CHAPTER CERT KEY OTHER_CERT OTHER_KEY LOCKED_CERT LOCKED_KEY\n");
     return 2;

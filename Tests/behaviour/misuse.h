@@ -37,4 +37,5 @@ void chapter_free_order(void);
 void chapter_fork(void);
 void chapter_null_request(void);
 void chapter_in_handler(void);
+void chapter_seeing(void);
 #endif

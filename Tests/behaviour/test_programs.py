@@ -25,6 +25,7 @@ from support import PATIENCE, SANITIZED, SANITIZER
         "fork",
         "null-request",
         "in-handler",
+        "seeing",
     ],
 )
 def test_wrong_use_gives_a_status_and_a_text_never_a_crash(programs, pair, other_pair, locked_pair, chapter):

@@ -59,6 +59,9 @@ extern const struct route body_routes[];   /* routes_body.c: request bodies */
 extern const struct route hook_routes[];   /* routes_hook.c: environ and post hooks */
 extern const struct route more_routes[];   /* routes_more.c: informational, lent, files, notices */
 extern const struct route tls_routes[];    /* routes_tls.c: what a handshake leaves */
+extern const struct route see_routes[];    /* routes_see.c: counters, metrics, log, request ids */
+void report_counters(evy_server *server);
+void report_watch(evy_server *server, long ms);
 
 void answer_text(evy_req *req, int status, const char *text);
 /* Byte i of every generated body is (i % 251), so the client can check any part of it. */

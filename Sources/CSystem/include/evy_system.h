@@ -215,6 +215,13 @@ static inline struct timespec evy_timespec(int64_t ns) {
     return t;
 }
 
+/* ---- chance ---- */
+/* 0, or -errno: never waits for more of it. */
+static inline int evy_random(void *out, size_t count) {
+    long n = syscall(SYS_getrandom, out, count, 1 /* GRND_NONBLOCK */);
+    return n < 0 ? -errno : (size_t)n == count ? 0 : -EAGAIN;
+}
+
 /* ---- futex ---- */
 /* Waits while *word == expected; timeout_ns < 0: for ever.  Returns 0 or -errno. */
 static inline int evy_futex_wait(const void *word, uint32_t expected, int64_t timeout_ns) {

@@ -46,6 +46,8 @@ struct Connection: ~Copyable {
     var lastUnsent: ExchangeRef?
     /// Bytes queued ahead of firstUnsent that nobody asks about.
     var silentBytes: UInt64 = 0
+    /// Of those answers, how many there are of each class of status (see countSilent).
+    var silentAnswers: UInt64 = 0
     /// Bytes the kernel took on this socket; under TLS these are cipher bytes.
     var socketSent: UInt64 = 0
     /// Bytes received since the window of the body's minimum rate began, and thrown away while lingering.

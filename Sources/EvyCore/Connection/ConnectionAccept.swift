@@ -12,6 +12,7 @@ extension UnsafeMutablePointer<Reactor> {
     private static var acceptPause: Int64 { 100 }
 
     /// Watches the listeners, or ceases to.
+    @inline(never)
     func watchListeners(_ watch: Bool) {
         guard pointee.isAccepting != watch else { return }
         pointee.isAccepting = watch
@@ -25,6 +26,7 @@ extension UnsafeMutablePointer<Reactor> {
         }
     }
 
+    @inline(never)
     func acceptWaiting(on index: Int) {
         guard pointee.isAccepting, index < pointee.listeners.count else { return }
         let listener = pointee.listeners[index]
@@ -32,6 +34,7 @@ extension UnsafeMutablePointer<Reactor> {
             if pointee.table.count - Reactor.reservedCount >= pointee.settings.connectionsMax, !evictIdle() {
                 // Whoever waits is served when a connection closes (see close).
                 pointee.isAcceptPaused = true
+                pointee.counters.add(.acceptPauses)
                 return watchListeners(false)
             }
             var peer = evy_address()
@@ -54,6 +57,7 @@ extension UnsafeMutablePointer<Reactor> {
         pointee.delegate.log(
             .error,
             "cannot accept on \(listener.text): \(SystemCalls.text(of: error)); trying again in 100 ms")
+        pointee.counters.add(.acceptPauses)
         watchListeners(false)
         loop.pointee.deadlines.set(Reactor.acceptIndex, deadline: nowMilliseconds + Self.acceptPause)
     }
@@ -72,11 +76,12 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     private func open(_ descriptor: Int32, _ peer: evy_address, _ index: Int, _ listener: Listener) {
-        guard let connection = pointee.table.take() else { return SystemCalls.close(descriptor) }
+        guard let connection = pointee.table.take() else { return turnAway(descriptor) }
         guard loop.pointee.deadlines.reserve(pointee.table.capacity) else {
             pointee.table.giveBack(connection)
-            return SystemCalls.close(descriptor)
+            return turnAway(descriptor)
         }
+        pointee.counters.add(.connectionsTotal)
         connection.pointee.descriptor = descriptor
         connection.pointee.generation = (connection.pointee.generation &+ 1) & 0x3fff_ffff
         connection.pointee.listener = UInt16(truncatingIfNeeded: index)
@@ -86,10 +91,12 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.flags = []
         connection.pointee.requests = 0
         connection.pointee.silentBytes = 0
+        connection.pointee.silentAnswers = 0
         connection.pointee.socketSent = 0
         connection.pointee.interest = [.readable, .peerClosed]
         if !peer.isUnix { SystemCalls.setNoDelay(descriptor) }
         if let provider = listener.tls, !beginTLS(connection, provider) {
+            pointee.counters.add(.connectionsRefused)
             return close(connection)
         }
         if listener.takesProxyHeader { connection.pointee.flags.insert(.proxyHeader) }
@@ -97,10 +104,21 @@ extension UnsafeMutablePointer<Reactor> {
             loop.pointee.poll.add(descriptor, connection.pointee.interest, token: connection.pointee.token)
                 == 0
         else {
+            pointee.counters.add(.connectionsRefused)
             return close(connection)
         }
         let isHandshake = connection.pointee.flags.contains(.handshaking) && !listener.takesProxyHeader
         wait(connection, isHandshake ? .handshake : .head)
+    }
+
+    /// No memory for one more.
+    private func turnAway(_ descriptor: Int32) {
+        pointee.counters.together {
+            pointee.counters.add(.connectionsTotal)
+            pointee.counters.add(.connectionsRefused)
+            pointee.counters.addClosedConnection()
+        }
+        SystemCalls.close(descriptor)
     }
 
     /// Room for a newcomer: of some idle connections looked at, the one that would expire first has to go.
@@ -123,6 +141,7 @@ extension UnsafeMutablePointer<Reactor> {
             index = (index + 1) % capacity
         }
         guard let victim else { return false }
+        pointee.counters.add(.connectionsEvicted)
         close(victim)
         return true
     }

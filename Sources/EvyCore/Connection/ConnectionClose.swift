@@ -34,11 +34,13 @@ extension UnsafeMutablePointer<Reactor> {
             end == .clientReset && connection.pointee.flags.contains(.peerClosed) ? .clientClosed : end
         while let exchange = connection.pointee.firstUnsent {
             connection.pointee.firstUnsent = exchange.pointee.nextUnsent
+            connection.pointee.silentAnswers &+= exchange.pointee.silentAnswersBehind
             orphan(exchange, reason, acked)
             exchange.pointee.account.endedAt = Clock.monotonicNanoseconds
             report(exchange)
         }
         connection.pointee.lastUnsent = nil
+        countSilent(connection, reason)
         let current = connection.pointee.current
         connection.pointee.current = nil
         if let current { orphan(current, reason, acked) }
@@ -102,6 +104,8 @@ extension UnsafeMutablePointer<Reactor> {
     /// Its socket is closed, or another's now.
     func giveUpPlace(_ connection: ConnectionRef) {
         connection.pointee.descriptor = -1
+        pointee.counters.addClosedConnection()
+        countSilent(connection, .io)
         endTLS(connection)
         endTunnel(connection)
         connection.pointee.input.clear(keepingCapacity: 0)

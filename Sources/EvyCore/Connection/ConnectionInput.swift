@@ -75,7 +75,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// Bytes received, 0 at the end of the stream, or -errno.
     func receive(_ connection: ConnectionRef, into room: UnsafeMutableRawBufferPointer) -> Int {
         if connection.pointee.tls != nil { return receiveTLS(connection, into: room) }
-        return SystemCalls.receive(connection.pointee.descriptor, into: room)
+        return countReceived(SystemCalls.receive(connection.pointee.descriptor, into: room))
     }
 
     private func receivedNothing(_ connection: ConnectionRef, _ error: Int) -> Bool {
@@ -212,7 +212,7 @@ extension UnsafeMutablePointer<Reactor> {
     private func discard(_ connection: ConnectionRef) {
         let room = UnsafeMutableRawBufferPointer(
             rebasing: pointee.worker.pointee.input.prefix(Worker.receiveMax))
-        let received = SystemCalls.receive(connection.pointee.descriptor, into: room)
+        let received = countReceived(SystemCalls.receive(connection.pointee.descriptor, into: room))
         if received == Int(-EAGAIN) { return }
         guard received > 0 else { return close(connection) }
         connection.pointee.windowBytes &+= UInt64(received)

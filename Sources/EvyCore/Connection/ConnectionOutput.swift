@@ -76,7 +76,7 @@ extension UnsafeMutablePointer<Reactor> {
         if let sending, sent > fromBatch {
             sending.consumeSending(sent - fromBatch)
         }
-        connection.pointee.socketSent &+= UInt64(sent)
+        countSent(connection, sent)
         didSend(connection, UInt64(sent))
         if sent < batchCount + sendingCount { return block(connection, progressed: sent > 0) }
         if hasSegment { return flushSegment(connection) }
@@ -88,7 +88,7 @@ extension UnsafeMutablePointer<Reactor> {
         let sent = SystemCalls.send(connection.pointee.descriptor, connection.pointee.backlog.readable)
         guard sent >= 0 else { return sendFailed(connection, -sent) }
         connection.pointee.backlog.consume(sent)
-        connection.pointee.socketSent &+= UInt64(sent)
+        countSent(connection, sent)
         didSend(connection, UInt64(sent))
         guard connection.pointee.backlog.isEmpty else { return block(connection, progressed: sent > 0) }
         connection.pointee.backlog.clear(keepingCapacity: 0)
@@ -138,6 +138,7 @@ extension UnsafeMutablePointer<Reactor> {
                 let part = min(left, connection.pointee.silentBytes)
                 connection.pointee.silentBytes &-= part
                 left &-= part
+                if connection.pointee.silentBytes == 0 { countSilent(connection) }
                 continue
             }
             if let exchange = connection.pointee.firstUnsent {
@@ -171,6 +172,7 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.firstUnsent = exchange.pointee.nextUnsent
         if connection.pointee.firstUnsent == nil { connection.pointee.lastUnsent = nil }
         connection.pointee.silentBytes &+= exchange.pointee.silentBytesBehind
+        connection.pointee.silentAnswers &+= exchange.pointee.silentAnswersBehind
         exchange.pointee.nextUnsent = nil
         exchange.pointee.account.endedAt = Clock.monotonicNanoseconds
         report(exchange)
@@ -190,10 +192,15 @@ extension UnsafeMutablePointer<Reactor> {
     /// Its bytes are on their way and only their number matters.
     func forget(_ connection: ConnectionRef, _ exchange: ExchangeRef) {
         let left = exchange.pointee.account.wireQueued &- exchange.pointee.account.wireSent
+        let answer = Self.silentAnswer(status: exchange.pointee.status)
         if let last = connection.pointee.lastUnsent {
             last.pointee.silentBytesBehind &+= left
+            last.pointee.silentAnswersBehind &+= answer
         } else {
             connection.pointee.silentBytes &+= left
+            connection.pointee.silentAnswers &+= answer
+            // Sent already, piece by piece, before its end.
+            if connection.pointee.silentBytes == 0 { countSilent(connection) }
         }
     }
 }

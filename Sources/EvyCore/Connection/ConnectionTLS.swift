@@ -23,6 +23,7 @@ extension UnsafeMutablePointer<Reactor> {
     func endTLS(_ connection: ConnectionRef) {
         guard let state = connection.pointee.tls else { return }
         connection.pointee.tls = nil
+        if connection.pointee.flags.contains(.handshaking) { pointee.counters.add(.tlsFailures) }
         state.deinitialize(count: 1)
         free(state)
     }
@@ -34,9 +35,10 @@ extension UnsafeMutablePointer<Reactor> {
         }
         // OpenSSL may still hold a record of earlier input: room for its plain bytes as well.
         let bound = min(rooms.input.count, max(room.count - TLSSession.heldPlainMax, 1))
-        let received = SystemCalls.receive(
-            connection.pointee.descriptor,
-            into: UnsafeMutableRawBufferPointer(rebasing: rooms.input[..<bound]))
+        let received = countReceived(
+            SystemCalls.receive(
+                connection.pointee.descriptor,
+                into: UnsafeMutableRawBufferPointer(rebasing: rooms.input[..<bound])))
         guard received >= 0 else { return received }
         defer { state.pointee.session.releaseWindows() }
         if received == 0 { state.pointee.session.endInput() }
@@ -51,6 +53,7 @@ extension UnsafeMutablePointer<Reactor> {
             }
             connection.pointee.flags.remove(.handshaking)
             state.pointee.facts = TLSFactsRef.make(state.pointee.session)
+            pointee.counters.add(.tlsHandshakes)
         }
         var count = 0
         let progress = state.pointee.session.read(into: room, count: &count)
@@ -96,7 +99,7 @@ extension UnsafeMutablePointer<Reactor> {
         var sent = SystemCalls.send(connection.pointee.descriptor, cipher)
         if sent == -Int(EAGAIN) { sent = 0 }
         guard sent >= 0 else { return .dead }
-        connection.pointee.socketSent &+= UInt64(sent)
+        countSent(connection, sent)
         guard sent < cipher.count else { return .drained }
         state.pointee.backlog.append(UnsafeRawBufferPointer(rebasing: cipher[sent...]))
         watchWriting(connection, true)
@@ -156,7 +159,7 @@ extension UnsafeMutablePointer<Reactor> {
     ) -> Flushed {
         let sent = SystemCalls.send(connection.pointee.descriptor, state.pointee.backlog.readable)
         guard sent >= 0 else { return sendFailed(connection, -sent) }
-        connection.pointee.socketSent &+= UInt64(sent)
+        countSent(connection, sent)
         state.pointee.backlog.consume(sent)
         guard state.pointee.backlog.isEmpty else { return block(connection, progressed: sent > 0) }
         state.pointee.backlog.clear(keepingCapacity: 0)

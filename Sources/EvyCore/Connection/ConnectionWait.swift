@@ -94,6 +94,10 @@ extension UnsafeMutablePointer<Reactor> {
     func expire(_ connection: ConnectionRef) -> Bool {
         guard connection.pointee.descriptor >= 0 else { return true }
         switch connection.pointee.wait {
+        case .body, .write: break  // see there: it may only begin anew
+        case .nothing, .handshake, .head, .idle, .unreadBody, .linger: countTimeout(connection.pointee.wait)
+        }
+        switch connection.pointee.wait {
         case .nothing: return true
         case .handshake:
             logDebug { "TLS handshake timed out: \(connection.pointee.peer.text)" }
@@ -109,6 +113,7 @@ extension UnsafeMutablePointer<Reactor> {
             if SystemCalls.bytesAcked(connection.pointee.descriptor) > connection.pointee.ackedMark {
                 wait(connection, .write)
             } else {
+                countTimeout(.write)
                 fail(connection, .writeTimeout)
             }
         }
@@ -135,6 +140,7 @@ extension UnsafeMutablePointer<Reactor> {
             wait(connection, .body)
             return true
         }
+        countTimeout(.body)
         if exchange.pointee.stage == .readingBody { return refuse(exchange, .bodyTimeout) }
         return failBody(exchange, .timeout)
     }

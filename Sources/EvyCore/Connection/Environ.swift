@@ -23,6 +23,7 @@ struct EnvironOverride {
 struct EnvironState {
     /// Answered by the library before it had an environ.
     var isRefused = false
+    var requestID: EnvironText?
     fileprivate(set) var overrides: UnsafeMutablePointer<EnvironOverride>?
     /// Values made so far: the standard keys, then one for each header field. Null where not made yet.
     fileprivate var made: UnsafeMutablePointer<EnvironText>?
@@ -103,7 +104,9 @@ extension UnsafeMutablePointer<Exchange> {
     func environValue(_ name: UnsafeRawBufferPointer) -> EnvironText? {
         if let entry = override(named: name) { return entry.pointee.entry.value }
         if name.count > 5, UnsafeRawBufferPointer(rebasing: name[..<5]).equals("HTTP_") {
-            if let value = headerValue(UnsafeRawBufferPointer(rebasing: name.dropFirst(5))) { return value }
+            let field = UnsafeRawBufferPointer(rebasing: name.dropFirst(5))
+            if isRequestIDKey(field) { return requestID() }
+            if let value = headerValue(field) { return value }
             if name.equals("HTTP_HOST"), believesProxies, let host = forwarded()?.pointee.host { return host }
         } else if let key = EnvironKey.named(name) {
             if key == .urlScheme, let value = configuredValue(name) { return value }

@@ -23,7 +23,8 @@ extension UnsafeMutablePointer<Exchange> {
             overridden += 1
             node = current.pointee.next
         }
-        let capacity = EnvironKey.allCases.count + pointee.head.fieldCount + 1 + configured + overridden
+        // Two more: a proxy's host, and the id of the request.
+        let capacity = EnvironKey.allCases.count + pointee.head.fieldCount + 2 + configured + overridden
         guard let room = pointee.arena.allocate(capacity * MemoryLayout<EnvironEntry>.stride) else {
             return nil
         }
@@ -47,6 +48,8 @@ extension UnsafeMutablePointer<Exchange> {
         // A proxy's host may stand for one that the request itself did not name.
         let host: StaticString = "HTTP_HOST"
         add(EnvironText(start: host.utf8Start, count: host.utf8CodeUnitCount), nil)
+        let idKey = pointee.reactor.pointee.settings.requestIDKey
+        if !idKey.isEmpty { add(idKey, nil) }
         pairs = PairReader(pointee.reactor.pointee.settings.environPairs)
         while let pair = pairs.next() { add(pair.name, pair.value) }
         node = pointee.environ.overrides

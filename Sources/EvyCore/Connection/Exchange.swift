@@ -81,6 +81,7 @@ struct Exchange: ~Copyable {
     var bodyReader = HTTP1BodyReader(framing: .none, bodyBytesMax: 0)
     /// Bytes of later, unobserved answers of the same connection that follow this one's.
     var silentBytesBehind: UInt64 = 0
+    var silentAnswersBehind: UInt64 = 0
     /// Output that left the lock and waits for the kernel; `out` follows it.
     var sending = ByteBuffer()
     /// Behind `sending`: what is sent from where the host keeps it. `out` follows it.
@@ -228,6 +229,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.stage = .readingHead
         pointee.parser = HTTP1HeadParser()
         pointee.silentBytesBehind = 0
+        pointee.silentAnswersBehind = 0
         pointee.sending.clear(keepingCapacity: 0)
         pointee.closesConnection = false
         pointee.bytes.clear(keepingCapacity: 8192)

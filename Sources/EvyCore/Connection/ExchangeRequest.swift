@@ -57,6 +57,7 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     private func identify(_ exchange: ExchangeRef, _ connection: ConnectionRef) {
+        pointee.counters.add(.requestsTotal)
         exchange.pointee.id = newRequestID()
         exchange.pointee.requestNumber = connection.pointee.requests
         exchange.pointee.peer = connection.pointee.peer
@@ -148,6 +149,7 @@ extension UnsafeMutablePointer<Reactor> {
             connection.pointee.requests &+= 1
             identify(exchange, connection)
         }
+        pointee.counters.add(Counter(refusal: error))
         exchange.withLock {
             exchange.pointee.environ.isRefused = true
             exchange.pointee.hooks.isSealed = true

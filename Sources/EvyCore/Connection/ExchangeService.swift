@@ -69,6 +69,7 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// A new holder takes over from a thread that is still in host code.
     func adopt(from victim: WorkerRef, by worker: WorkerRef) {
+        countTurn()
         pointee.worker = worker
         let taken = victim.pointee.taken
         victim.pointee.taken = nil
@@ -297,10 +298,13 @@ extension UnsafeMutablePointer<Reactor> {
     /// The access log, then the reactor is done with it.
     func report(_ exchange: ExchangeRef) {
         if pointee.settings.observesAll { pointee.delegate.finished(exchange) }
-        exchange.withLock {
+        let status = exchange.withLock {
             exchange.pointee.connection = nil
             exchange.pointee.descriptor = -1
+            return exchange.sentStatus
         }
+        // Nobody changes the end of what has ended.
+        countEnd(status: status, exchange.pointee.end)
         letGo(exchange)
     }
 }

@@ -17,7 +17,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.lock.lock()
         defer { pointee.lock.unlock() }
         switch what {
-        case .status: return pointee.account.wireSent > pointee.interimBytes ? Int64(pointee.status) : 0
+        case .status: return Int64(sentStatus)
         case .end: return isOver ? Int64(pointee.end.rawValue) : -1
         case .headOut: return Int64(clamping: pointee.account.headSent)
         case .bodyOut: return Int64(clamping: pointee.account.bodySent)
@@ -38,6 +38,9 @@ extension UnsafeMutablePointer<Exchange> {
         case .tls: return pointee.isTLS ? 1 : 0
         }
     }
+
+    /// Lock held. 0: none of the answer went out.
+    var sentStatus: Int32 { pointee.account.wireSent > pointee.interimBytes ? pointee.status : 0 }
 
     private var isOver: Bool {
         pointee.stage == .hooking || pointee.stage == .finished || pointee.account.endedAt >= 0

@@ -27,6 +27,9 @@ struct Reactor: ~Copyable {
     /// SAFETY: the server, which owns the reactor; a counted reference would cost two atomics a call.
     unowned(unsafe) let delegate: any ReactorDelegate
     var table = ConnectionTable()
+    let counters = Counters()
+    /// When the loop woke up; nanoseconds, monotonic.
+    var turnStartedAt: Int64 = 0
     /// The thread that holds the loop.
     var worker: WorkerRef
     private var pool: ExchangeRef?

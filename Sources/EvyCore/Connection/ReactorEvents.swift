@@ -10,6 +10,7 @@ struct ReactorClient: LoopClient {
 
     @inline(__always)
     func turnBegan() {
+        reactor.pointee.turnStartedAt = reactor.loop.pointee.now
         reactor.pointee.readClock()
     }
 
@@ -44,6 +45,7 @@ struct ReactorClient: LoopClient {
         return true
     }
 
+    @inline(never)
     func deadlinePassed(_ index: UInt32) -> Bool {
         switch index {
         case Reactor.drainIndex:
@@ -88,13 +90,18 @@ struct ReactorClient: LoopClient {
     func turnEnded() -> Bool {
         let request = reactor.pointee.stopRequest.load(ordering: .acquiring)
         if request != 0 { reactor.drain(request) }
-        if reactor.pointee.settings.observesAll { reactor.pointee.delegate.turnEnded() }
+        if reactor.pointee.settings.observesAll { flushLogs() }
+        reactor.countTurn()
         return true
     }
+
+    @inline(never)
+    private func flushLogs() { reactor.pointee.delegate.turnEnded() }
 }
 
 extension UnsafeMutablePointer<Reactor> {
     /// Sees to a stop request, each turn: the first begins the drain, a later one may shorten its grace.
+    @inline(never)
     fileprivate func drain(_ request: Int64) {
         if !pointee.isDraining.exchange(true, ordering: .acquiringAndReleasing) {
             watchListeners(false)

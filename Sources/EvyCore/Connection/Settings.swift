@@ -32,6 +32,8 @@ struct Settings {
     var serverHeader: UnsafeRawBufferPointer?
     var serverSoftware = UnsafeRawBufferPointer(start: nil, count: 0)
     var scriptName = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// "HTTP_X_REQUEST_ID"; empty: option request_id_header is not set.
+    var requestIDKey = UnsafeRawBufferPointer(start: nil, count: 0)
     /// R4 block of the host's own environ pairs.
     var environPairs = UnsafeRawBufferPointer(start: nil, count: 0)
     /// Peers whose forwarded headers count, and which of them.

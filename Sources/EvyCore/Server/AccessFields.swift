@@ -15,6 +15,11 @@ struct AccessRecord {
     var userAgent = UnsafeRawBufferPointer.absent
     var referer = UnsafeRawBufferPointer.absent
     var forwardedFor = UnsafeRawBufferPointer.absent
+    /// What option request_id_header stands for.
+    var headerID = UnsafeRawBufferPointer.absent
+    /// The ids of a valid traceparent.
+    var traceID = UnsafeRawBufferPointer.absent
+    var parentID = UnsafeRawBufferPointer.absent
 
     /// -1: none (unix socket)
     var clientPort: Int64 = -1
@@ -28,7 +33,9 @@ struct AccessRecord {
     var interimBytes: Int64 = 0
     /// -1: not known
     var ackedBytes: Int64 = -1
+    /// Of the request's body, as the hooks know them; wireReceived has its head and framing too.
     var bytesReceived: Int64 = 0
+    var wireReceived: Int64 = 0
     /// 0: none
     var requestID: Int64 = 0
     var requestsOnConnection: Int64 = 0
@@ -49,11 +56,11 @@ extension UnsafeRawBufferPointer {
 
 enum AccessField: UInt8, CaseIterable {
     // text
-    case clientIP, dateTime, requestLine, method, path, query, `protocol`, host, userAgent, referer
-    case forwardedFor, scheme, aborted, tz
+    case time, clientIP, dateTime, requestLine, method, path, query, `protocol`, host, userAgent, referer
+    case forwardedFor, scheme, aborted, tz, timeLocal, headerID, traceID, parentID
     // whole numbers
     case clientPort, statusCode, bodyLength, bodyBytes, headBytes, wireBytes, ackedBytes, bytesReceived
-    case requestID, requestsOnConnection, pid
+    case wireReceived, requestID, requestsOnConnection, pid
     // seconds with a fraction
     case wallSeconds, ttfb
 
@@ -76,6 +83,11 @@ enum AccessField: UInt8, CaseIterable {
         case .scheme: return "scheme"
         case .aborted: return "aborted"
         case .tz: return "tz"
+        case .time: return "time"
+        case .timeLocal: return "time_local"
+        case .headerID: return "header_id"
+        case .traceID: return "trace_id"
+        case .parentID: return "parent_id"
         case .clientPort: return "client_port"
         case .statusCode: return "status_code"
         case .bodyLength: return "body_length"
@@ -84,6 +96,7 @@ enum AccessField: UInt8, CaseIterable {
         case .wireBytes: return "wire_bytes"
         case .ackedBytes: return "acked_bytes"
         case .bytesReceived: return "bytes_received"
+        case .wireReceived: return "wire_received"
         case .requestID: return "request_id"
         case .requestsOnConnection: return "requests_on_connection"
         case .pid: return "pid"
@@ -95,10 +108,11 @@ enum AccessField: UInt8, CaseIterable {
     var kind: Kind {
         switch self {
         case .clientIP, .dateTime, .requestLine, .method, .path, .query, .protocol, .host, .userAgent,
-            .referer, .forwardedFor, .scheme, .aborted, .tz:
+            .referer, .forwardedFor, .scheme, .aborted, .tz, .time, .timeLocal, .headerID, .traceID,
+            .parentID:
             return .text
         case .clientPort, .statusCode, .bodyLength, .bodyBytes, .headBytes, .wireBytes, .ackedBytes,
-            .bytesReceived, .requestID, .requestsOnConnection, .pid:
+            .bytesReceived, .wireReceived, .requestID, .requestsOnConnection, .pid:
             return .number
         case .wallSeconds, .ttfb:
             return .seconds
@@ -118,6 +132,8 @@ extension AccessRecord {
         case forwardedClient
         case dateTime
         case zone
+        case timeLocal
+        case utc
     }
 
     func value(of field: AccessField, showsForwardedFor: Bool) -> Value {
@@ -136,6 +152,11 @@ extension AccessRecord {
         case .scheme: return .fixed(tls ? "https" : "http")
         case .aborted: return end.map { .fixed($0) } ?? .absent
         case .tz: return .zone
+        case .time: return .utc
+        case .timeLocal: return .timeLocal
+        case .headerID: return .text(headerID)
+        case .traceID: return .text(traceID)
+        case .parentID: return .text(parentID)
         case .clientPort: return clientPort < 0 ? .absent : .number(clientPort)
         case .statusCode: return status <= 0 ? .absent : .number(status)
         case .bodyLength: return .number(wireBytes &- interimBytes)
@@ -144,6 +165,7 @@ extension AccessRecord {
         case .wireBytes: return .number(wireBytes)
         case .ackedBytes: return ackedBytes < 0 ? .absent : .number(ackedBytes)
         case .bytesReceived: return .number(bytesReceived)
+        case .wireReceived: return .number(wireReceived)
         case .requestID: return requestID == 0 ? .absent : .number(requestID)
         case .requestsOnConnection: return .number(requestsOnConnection)
         case .pid: return .number(pid)

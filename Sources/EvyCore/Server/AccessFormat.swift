@@ -18,20 +18,44 @@ struct AccessFormat: ~Copyable, Sendable {
         %(status_code)s %(body_length)s %(wall_seconds).6f
         """
 
+    /// What Apache and nginx call these; the user's name is never known here.
+    static let common: StaticString =
+        "%(client_ip)s - - [%(time_local)s] \"%(request_line)s\" %(status_code)s %(body_bytes)s"
+    static let combined: StaticString =
+        """
+        %(client_ip)s - - [%(time_local)s] "%(request_line)s" %(status_code)s %(body_bytes)s \
+        "%(referer)s" "%(user_agent)s"
+        """
+
     private let literals: [UInt8]
     private let segments: [AccessSegment]
     private let tailStart: Int
     private let showsForwardedFor: Bool
     private let zone = LocalZone()
+    /// Not empty: the line is a JSON object of these.
+    private let jsonFields: [AccessField]
+    let showsHeaderID: Bool
 
     /// showsForwardedFor: option log_x_forwarded_for. The error names the field or conversion that is wrong.
     init(_ text: String, showsForwardedFor: Bool = false) throws(OptionError) {
-        var compiler = AccessFormatCompiler(text)
+        var compiler = AccessFormatCompiler(Self.meaning(text))
         if let fault = compiler.run() { throw OptionError(option: "access_log_format", fault) }
         literals = compiler.literals
         segments = compiler.segments
         tailStart = compiler.literalStart
         self.showsForwardedFor = showsForwardedFor
+        jsonFields = text == "json" ? AccessJSON.fields : []
+        showsHeaderID = text == "json" || segments.contains { $0.field == .headerID }
+    }
+
+    /// The format behind the name of a preset; else the text itself.
+    private static func meaning(_ text: String) -> String {
+        switch text {
+        case "common": return "\(common)"
+        case "combined": return "\(combined)"
+        case "json": return ""
+        default: return text
+        }
     }
 
     /// What is wrong with a format, nil if nothing is.
@@ -42,6 +66,9 @@ struct AccessFormat: ~Copyable, Sendable {
 
     /// Appends the line without a line end. Allocates nothing but the buffer's own growth.
     func write(_ record: AccessRecord, into out: inout ByteBuffer) {
+        if !jsonFields.isEmpty {
+            return AccessJSON.write(record, jsonFields, showsForwardedFor: showsForwardedFor, into: &out)
+        }
         literals.withUnsafeBytes { literals in
             for index in segments.indices {
                 let segment = segments[index]
@@ -79,6 +106,13 @@ struct AccessFormat: ~Copyable, Sendable {
             spec.put(count: LocalTimeText.zoneCount, into: &out) {
                 LocalTimeText.zone(offset: offset, into: $0)
             }
+        case .timeLocal:
+            let offset = zone.offset(at: record.wallSeconds)
+            spec.put(count: LocalTimeText.bothCount, into: &out) {
+                LocalTimeText.both(record.wallSeconds, offset: offset, into: $0)
+            }
+        case .utc:
+            spec.put(count: UTCText.count, into: &out) { UTCText.write(record.wallSeconds, into: $0) }
         }
     }
 }

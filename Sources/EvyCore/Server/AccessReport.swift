@@ -7,6 +7,7 @@ internal import CSystem
 final class AccessReport {
     private let format: AccessFormat
     private let sink: LogSink?
+    private let givesHeaderID: Bool
     private let callback: HostCallback<AccessFunction>?
     private var line = ByteBuffer()
     private let showsForwardedFor: Bool
@@ -16,6 +17,7 @@ final class AccessReport {
     init?(_ configuration: Configuration) throws(OptionError) {
         callback = configuration.access
         sink = callback == nil ? try LogSink.open(configuration.options.accessLog, option: "access_log") : nil
+        givesHeaderID = !configuration.options.requestIDHeader.isEmpty
         if callback == nil, sink == nil { return nil }
         showsForwardedFor = configuration.options.logXForwardedFor
         format = try AccessFormat(
@@ -63,6 +65,8 @@ final class AccessReport {
         if !record.method.isEmpty {
             record.protocol = Self.bytes(head.minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1")
         }
+        var traces = 0
+        var trace = UnsafeRawBufferPointer(start: nil, count: 0)
         for index in exchange.fieldIndices {
             let slot = exchange.pointee.fields[index]
             switch slot.known {
@@ -72,8 +76,19 @@ final class AccessReport {
             case .xForwardedFor where record.forwardedFor.isEmpty && exchange.showsForwardedFor:
                 // Several lines are one list, as in environ.
                 record.forwardedFor = exchange.withLock { exchange.joinedValue(index) } ?? record.forwardedFor
+            case .other where TraceParent.isName(exchange.text(slot.name)):
+                traces += 1
+                trace = exchange.text(slot.value)
             default: break
             }
+        }
+        // Two of them are as good as none (W3C Trace Context, section 4.3).
+        if traces == 1, TraceParent(trace) != nil {
+            record.traceID = UnsafeRawBufferPointer(rebasing: trace[TraceParent.traceID])
+            record.parentID = UnsafeRawBufferPointer(rebasing: trace[TraceParent.parentID])
+        }
+        if format.showsHeaderID, givesHeaderID, !exchange.pointee.environ.isRefused {
+            record.headerID = exchange.withLock { exchange.requestID() } ?? record.headerID
         }
         record.status = exchange.statistic(.status)
         record.headBytes = exchange.statistic(.headOut)
@@ -81,7 +96,8 @@ final class AccessReport {
         record.wireBytes = exchange.statistic(.wireOut)
         record.interimBytes = Int64(clamping: exchange.pointee.interimBytes)
         record.ackedBytes = exchange.statistic(.acked)
-        record.bytesReceived = exchange.statistic(.wireIn)
+        record.bytesReceived = exchange.statistic(.bodyIn)
+        record.wireReceived = exchange.statistic(.wireIn)
         record.requestID = Int64(clamping: exchange.pointee.id)
         record.requestsOnConnection = Int64(exchange.pointee.requestNumber)
         record.microsTotal = exchange.statistic(.microsecondsTotal)

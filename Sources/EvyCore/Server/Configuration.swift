@@ -95,6 +95,10 @@ extension Settings {
         if !options.serverHeader.isEmpty { serverHeader = texts.keep(Array(options.serverHeader.utf8)) }
         serverSoftware = texts.keep(Array("evy/\(Version.text)".utf8))
         scriptName = texts.keep(Array(options.scriptName.utf8))
+        if !options.requestIDHeader.isEmpty {
+            let name = options.requestIDHeader.uppercased().utf8.map { $0 == 0x2d ? 0x5f : $0 }
+            requestIDKey = texts.keep(Array("HTTP_".utf8) + name)
+        }
         environPairs = texts.keep(configuration.environPairs)
         trustedProxies = texts.keep(AddressList.rules(options.trustedProxies))
         forwardedFields = ForwardedFields(options.forwardedHeaders)

@@ -332,6 +332,17 @@ final class Crew: @unchecked Sendable {
         return true
     }
 
+    // MARK: Figures
+
+    /// Threads that serve, those of them in host code, and callbacks that wait for one.
+    var census: (threads: Int, busy: Int, queued: Int) {
+        gate.withLock {
+            let isInline = reactor.map { Lease.isInHostCode($0.loop.pointee.lease.observed) } ?? false
+            let busy = offLoop.load(ordering: .relaxed) + (isInline ? 1 : 0)
+            return (members.count, min(busy, members.count), queue.count - queueHead)
+        }
+    }
+
     // MARK: The end
 
     var hasEnded: Bool { gate.withLock { isOver } }

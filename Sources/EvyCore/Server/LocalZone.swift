@@ -48,6 +48,18 @@ enum LocalTimeText {
         putPair(clock % 60, room, 18)
     }
 
+    static let bothCount = dateTimeCount + 1 + zoneCount
+
+    /// "22/Nov/2026:16:10:56 +0100", as Apache and nginx write it; `room` holds bothCount bytes.
+    static func both(_ seconds: Int64, offset: Int64, into room: UnsafeMutableRawBufferPointer) {
+        guard room.count == bothCount else { return }
+        dateTime(
+            seconds, offset: offset, into: UnsafeMutableRawBufferPointer(rebasing: room[..<dateTimeCount]))
+        room[11] = UInt8(ascii: ":")
+        room[dateTimeCount] = UInt8(ascii: " ")
+        zone(offset: offset, into: UnsafeMutableRawBufferPointer(rebasing: room[(dateTimeCount + 1)...]))
+    }
+
     /// "+0100"; `room` holds zoneCount bytes.
     static func zone(offset: Int64, into room: UnsafeMutableRawBufferPointer) {
         guard room.count == zoneCount else { return }
@@ -59,7 +71,7 @@ enum LocalTimeText {
 
     /// Days since 1970-01-01 to a date of the Gregorian calendar, by eras of 400 years that begin in March,
     /// so that the leap day is an era's last.
-    private static func date(ofDay days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+    fileprivate static func date(ofDay days: Int64) -> (year: Int64, month: Int64, day: Int64) {
         let shifted = days &+ 719_468
         let era = (shifted >= 0 ? shifted : shifted &- 146_096) / 146_097
         let dayOfEra = shifted &- era &* 146_097
@@ -95,11 +107,32 @@ enum LocalTimeText {
     }
 
     /// Two digits at `index`, which with `after` stays inside the room by the callers' own constants.
-    private static func putPair(
+    fileprivate static func putPair(
         _ number: UInt32, _ room: UnsafeMutableRawBufferPointer, _ index: Int, _ after: Unicode.Scalar? = nil
     ) {
         room[index] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number / 10 % 10)
         room[index + 1] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number % 10)
         if let after { room[index + 2] = UInt8(ascii: after) }
+    }
+}
+
+/// The time of day everywhere, as programs read it.
+enum UTCText {
+    static let count = 20
+
+    /// "2026-11-22T16:10:56Z" (RFC 3339); `room` holds `count` bytes.
+    static func write(_ seconds: Int64, into room: UnsafeMutableRawBufferPointer) {
+        guard room.count == count else { return }
+        let second = ((seconds % 86_400) &+ 86_400) % 86_400
+        let date = LocalTimeText.date(ofDay: (seconds &- second) / 86_400)
+        let year = UInt32(truncatingIfNeeded: ((date.year % 10_000) &+ 10_000) % 10_000)
+        let clock = UInt32(truncatingIfNeeded: second)
+        LocalTimeText.putPair(year / 100, room, 0)
+        LocalTimeText.putPair(year % 100, room, 2, "-")
+        LocalTimeText.putPair(UInt32(truncatingIfNeeded: date.month), room, 5, "-")
+        LocalTimeText.putPair(UInt32(truncatingIfNeeded: date.day), room, 8, "T")
+        LocalTimeText.putPair(clock / 3600, room, 11, ":")
+        LocalTimeText.putPair(clock / 60 % 60, room, 14, ":")
+        LocalTimeText.putPair(clock % 60, room, 17, "Z")
     }
 }

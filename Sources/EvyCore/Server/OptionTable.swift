@@ -190,6 +190,9 @@ extension Options {
             "script_name", .text(\.scriptName, fault: scriptNameFault), "",
             "SCRIPT_NAME of every request: where the application is mounted"),
         OptionRow(
+            "request_id_header", .text(\.requestIDHeader, fault: requestIDHeaderFault), "",
+            "header with a request's id, such as X-Request-ID: environ always has it, made here if need be"),
+        OptionRow(
             "underscore_headers", .choice(.init(\.underscoreHeaders)), "drop",
             "headers whose name holds _: drop them from environ, refuse the request, or allow them"),
         OptionRow(
@@ -206,7 +209,7 @@ extension Options {
             "where the access log goes: off, stderr, fd:N or a file"),
         OptionRow(
             "access_log_format", .text(\.accessLogFormat, fault: AccessFormat.fault), AccessFormat.ancestors,
-            "one line per request, %(field)s"),
+            "common, combined, json, or a format of your own with %(field)s"),
         OptionRow(
             "log_x_forwarded_for", .bool(\.logXForwardedFor), "false",
             "put X-Forwarded-For ahead of client_ip in the access log; any client can send it"),
@@ -247,6 +250,16 @@ extension Options {
     let ends = [value.utf8.first, value.utf8.last]
     guard ends.contains(0x20) || ends.contains(0x09) else { return nil }
     return "\(OptionValue.quoted(value)) begins or ends with a space"
+}
+
+/// The name of a header that means nothing else to the library. An underscore would be dropped from environ.
+@Sendable private func requestIDHeaderFault(_ value: String) -> String? {
+    if value.isEmpty { return nil }
+    let isName = value.utf8.count <= 64 && value.utf8.allSatisfy { ASCII.isTokenChar($0) && $0 != 0x5f }
+    guard isName else { return "\(OptionValue.quoted(value)) is not the name of a header" }
+    let bytes = Array(value.utf8)
+    let known = KnownField.named(bytes.span.bytes, ByteRange(0, bytes.count))
+    return known == .other ? nil : "\(OptionValue.quoted(value)) is a header with a meaning of its own"
 }
 
 /// SCRIPT_NAME is empty or begins with "/" and does not end with it: PATH_INFO brings the next one.

@@ -52,6 +52,7 @@ struct Options: Sendable {
     var reusePort = false
     var serverHeader = ""
     var scriptName = ""
+    var requestIDHeader = ""
     var accessLog = LogDestination.off
     var accessLogFormat = "\(AccessFormat.ancestors)"
     var logXForwardedFor = false

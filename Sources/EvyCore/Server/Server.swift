@@ -27,7 +27,7 @@ final class Server: ReactorDelegate, @unchecked Sendable {
     let crew: Crew
     let reactor: ReactorRef
     private let accessReport: AccessReport?
-    private let eventLog: EventLog
+    let eventLog: EventLog
     let gate = Condition()
     /// Under the gate.
     var state = State.new
@@ -214,6 +214,19 @@ final class Server: ReactorDelegate, @unchecked Sendable {
             throw ServerError(kind: .state, text: "the host steps this server: it needs no threads")
         }
         guard crew.lend() else { throw ServerError(kind: .noMemory, text: "out of memory") }
+    }
+
+    /// Fills `out`, which has a place for each counter.
+    func readCounters(into out: UnsafeMutableBufferPointer<Int64>) {
+        out.update(repeating: 0)
+        reactor.pointee.counters.read(into: out)
+        let census = crew.census
+        for (counter, value) in [
+            (Counter.threadsTotal, census.threads), (.threadsBusy, census.busy),
+            (.requestsQueued, census.queued),
+        ] where counter.rawValue < out.count {
+            out[counter.rawValue] = Int64(value)
+        }
     }
 
     /// Keeps the text of a failed call, on whatever thread it failed.

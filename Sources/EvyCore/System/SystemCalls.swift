@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // SystemCalls - the calls of the hot path, each behind one function; results are counts or -errno.
-// Room: System. Spec: recv(2), send(2), accept4(2), shutdown(2), close(2).
+// Room: System. Spec: recv(2), send(2), accept4(2), shutdown(2), close(2), sched_yield(2).
 
 internal import CSystem
 internal import Glibc
@@ -60,6 +60,9 @@ enum SystemCalls {
     static func close(_ fd: Int32) {
         if fd >= 0 { _ = Glibc.close(fd) }
     }
+
+    /// Lets another thread run on this processor.
+    static func yield() { _ = sched_yield() }
 
     static func shutdownWriting(_ fd: Int32) { _ = shutdown(fd, Int32(SHUT_WR)) }
 

@@ -80,6 +80,7 @@ import Testing
         ("body_min_rate", "0"), ("write_timeout", "1h"), ("linger_timeout", "250"),
         ("linger_bytes", "0"), ("write_high_water", "1m"), ("write_low_water", "1000"),
         ("reuse_port", "yes"), ("server_header", "evy"), ("script_name", "/app"),
+        ("request_id_header", "X-Request-ID"),
         ("access_log", "fd:3"), ("access_log_format", "%(method)s"), ("log_x_forwarded_for", "1"),
         ("error_log", "/var/log/evy.log"), ("log_level", "debug"), ("underscore_headers", "refuse"),
         ("header_join", "comma"), ("allow_missing_host", "true"), ("allow_bare_lf", "true"),

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// SeeingABI - chapter "seeing inside" of evy.h: counters, metrics, the server's own log.
+// Room: ABI.
+
+public import CEvy
+internal import CSystem
+internal import Glibc
+
+private func row(_ index: UInt32) -> CounterRow? {
+    let index = Int(index)
+    return index < Counter.table.count ? Counter.table[index] : nil
+}
+
+@implementation @_cdecl("evy_server_counters")
+public func evy_server_counters(_ s: OpaquePointer?, _ out: UnsafeMutablePointer<Int64>?, _ n: UInt32)
+    -> UInt32
+{
+    guard let server = Handle.object(s, Server.self), !server.isForked else { return 0 }
+    let all = Counter.allCases.count
+    guard let out, n > 0 else { return UInt32(all) }
+    withUnsafeTemporaryAllocation(of: Int64.self, capacity: all) { values in
+        values.initialize(repeating: 0)
+        server.readCounters(into: values)
+        for index in 0..<min(all, Int(n)) { out[index] = values[index] }
+    }
+    return UInt32(all)
+}
+
+@implementation @_cdecl("evy_counter_name")
+public func evy_counter_name(_ index: UInt32) -> UnsafePointer<CChar>? { row(index)?.name.cString }
+
+@implementation @_cdecl("evy_counter_type")
+public func evy_counter_type(_ index: UInt32) -> UnsafePointer<CChar>? { row(index)?.type.cString }
+
+@implementation @_cdecl("evy_counter_help")
+public func evy_counter_help(_ index: UInt32) -> UnsafePointer<CChar>? { row(index)?.help.cString }
+
+@implementation @_cdecl("evy_server_metrics")
+public func evy_server_metrics(_ s: OpaquePointer?, _ out: UnsafeMutablePointer<CChar>?, _ cap: Int) -> Int64
+{
+    guard let server = Handle.object(s, Server.self), cap >= 0, out != nil || cap == 0 else {
+        return Int64(Status.badArgument)
+    }
+    guard !server.isForked else { return Int64(Status.forked) }
+    var text = ByteBuffer()
+    withUnsafeTemporaryAllocation(of: Int64.self, capacity: Counter.allCases.count) { values in
+        values.initialize(repeating: 0)
+        server.readCounters(into: values)
+        MetricsText.write(UnsafeBufferPointer(values), into: &text)
+    }
+    guard !text.failed else { return Int64(Status.outOfMemory) }
+    if let out, cap > 0 {
+        let count = text.count < cap ? text.count : 0  // half a text would pass for a whole one
+        if let start = text.readable.baseAddress { memcpy(out, start, count) }
+        out[count] = 0
+    }
+    return Int64(text.count)
+}
+
+// MARK: - The server's own log
+
+private func log(_ s: OpaquePointer?, _ level: Int32, _ body: (EventLog, LogLevel) -> evy_status)
+    -> evy_status
+{
+    guard let server = Handle.object(s, Server.self), let level = LogLevel(rawValue: level) else {
+        return Status.badArgument
+    }
+    return server.isForked ? Status.forked : body(server.eventLog, level)
+}
+
+@implementation @_cdecl("evy_server_log")
+public func evy_server_log(
+    _ s: OpaquePointer?, _ level: Int32, _ text: UnsafePointer<CChar>?, _ len: Int
+) -> evy_status {
+    guard let text, let bytes = hostBytes(text, len) else { return Status.badArgument }
+    return log(s, level) { log, level in
+        if log.isInCallback { return Status.wrongState }
+        log.write(level, foreign: bytes)
+        return Status.ok
+    }
+}
+
+@implementation @_cdecl("evy_server_set_log_level")
+public func evy_server_set_log_level(_ s: OpaquePointer?, _ level: Int32) -> evy_status {
+    log(s, level) { log, level in
+        log.setLevel(level)
+        return Status.ok
+    }
+}
+
+@implementation @_cdecl("evy_server_log_level")
+public func evy_server_log_level(_ s: OpaquePointer?) -> Int32 {
+    Handle.object(s, Server.self)?.eventLog.level ?? 0
+}
