@@ -24,7 +24,7 @@ lib: ## .build/release/libevy.so, and its name at run time
 	@swift build -c release --product evy
 	@ln -sf libevy.so $(BUILD)/libevy.so.0
 
-test: ## every check and test, in stages; one of them: Tests/run STAGE
+test: tools ## every check and test, in stages; one of them: Tests/run STAGE
 	@Tests/run
 
 tools: ## installs what the tests use

@@ -6,6 +6,8 @@ import re
 import source
 
 FILE_LINES, FUNCTION_LINES, COLUMNS = 400, 60, 110
+# The contract is one file, and most of it is its reference.
+CONTRACT = "Include/evy.h"
 SWIFT_START = re.compile(
     r"(?<![\w.])(func\s+[^\s(<]+|init[?!]?(?=\s*[(<])|deinit(?=\s*\{)|subscript(?=\s*[(<]))")
 C_START = re.compile(r"^[A-Za-z_][^;={}#]*?\b(\w+)\s*\([^;{}]*\)\s*\{", re.M)
@@ -98,7 +100,7 @@ def findings():
         text = source.text_of(path)
         lines = text.splitlines()
         yield from header(path, lines)
-        if len(lines) > FILE_LINES:
+        if len(lines) > FILE_LINES and path != CONTRACT:
             yield f"{path}:{FILE_LINES + 1}: {len(lines)} lines, more than {FILE_LINES}"
         for number, line in enumerate(lines, 1):
             if len(line) > COLUMNS:

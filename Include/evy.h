@@ -16,8 +16,9 @@
  *     field is refused with EVY_E_FIELD, so header injection cannot happen.
  *  R5 Times are milliseconds (-1 for ever, 0 do not wait), sizes are bytes.
  *  R6 Threads: config and TLS objects are confined to one thread at a time until
- *     handed over.  evy_server_* and everything on one evy_req may be called from
- *     ANY thread.  Calls on the same evy_req are serialised.
+ *     handed over.  evy_server_*, tasks, timers and everything on one evy_req may be
+ *     called from ANY thread.  Calls on the same evy_req are serialised.  evy_wake is
+ *     async-signal-safe; nothing else is.
  *  R7 Callbacks run on a server thread.  Request handlers, body callbacks and post
  *     hooks may block: the loop then moves to another thread (option threads); log
  *     and access callbacks must not block.  They must return normally (no exception,
@@ -120,12 +121,25 @@ EVY_API const char *evy_option_help(const char *key);
  * Errors: EVY_E_ARG (NULL, empty name). */
 EVY_API evy_status evy_config_env(evy_config *cfg, const char *name, const char *value);
 
-/* Listeners, any number; tls NULL = clear text.  Address forms: "host:port",
- * "[::1]:8443", ":8080" (all IPv4 addresses), "[::]:8080" (all IPv6 addresses),
- * "unix:/run/a.sock" (mode by "?mode=660").  Port 0: the kernel chooses one, see
- * evy_server_port.  The sockets are opened by evy_server_new.  The TLS object is
- * shared: free it whenever you like.  Errors: EVY_E_ARG, EVY_E_VALUE (the address
- * cannot be read), EVY_E_TLS (tls has no certificate). */
+/* Listeners, any number; tls NULL = clear text.  Address forms:
+ *   "host:port"         "[::1]:8443", ":8080" (all IPv4 addresses), "[::]:8080" (all IPv6
+ *                       addresses).  Port 0: the kernel chooses one, see evy_server_port.
+ *   "unix:/run/a.sock"  a file, removed when the server stops, by the process that bound it
+ *                       and if it is still the same file.  One that a dead server left is
+ *                       replaced; a live one, or any other file, is EVY_E_BIND.
+ *   "unix:@name"        an abstract name (Linux): no file, no mode.
+ *   "fd://3"            a socket the process was started with, as in evy_config_listen_fd.
+ *   "systemd:NAME"      the sockets systemd passed under this name (FileDescriptorName=),
+ *                       "systemd:" all of them.  LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES
+ *                       are read by this call and stay set.
+ * Behind "?", parted by "&", follows what holds for this listener alone: mode=660,
+ * user=NAME, group=NAME (of a file: names or numbers, set before anybody can connect;
+ * the umask is not touched), backlog=N, v6only=0 ("[::]:80" takes IPv4 as well), proxy=1 or
+ * 0 (the PROXY protocol is required or not, whatever option proxy_protocol says).
+ * The sockets are opened by evy_server_new, those that exist already are looked at here.
+ * The TLS object is shared: free it whenever you like.  Errors: EVY_E_ARG, EVY_E_VALUE (the
+ * address cannot be read), EVY_E_BIND ("fd://", "systemd:": no such socket was passed, or
+ * it is no bound stream socket), EVY_E_NOMEM, EVY_E_TLS (tls has no certificate). */
 EVY_API evy_status evy_config_listen(evy_config *cfg, const char *address, evy_tls *tls);
 /* A bound (and perhaps listening) stream socket of yours.  The library works on a
  * duplicate: closing yours, and stopping the server, leave the other end usable.
@@ -182,9 +196,9 @@ EVY_API const char *evy_tls_error(evy_tls *tls);
 
 /* A request has arrived: its head, and its body too where body=buffer.  req is lent for
  * the call; to answer later, evy_req_retain it.  Runs on the thread that holds the loop;
- * when it takes longer than 2 to 4 ms the loop goes on elsewhere, so up to `threads`
- * handlers run side by side (threads=1: the loop waits).  A handler that returns without
- * an answer and without a retain is answered 500 by the library. */
+ * when it takes longer than 2 to 4 ms (8 to 16 where none has for a second) the loop goes on
+ * elsewhere, so up to `threads` handlers run side by side (threads=1: the loop waits).  A
+ * handler that returns without an answer and without a retain is answered 500 by the library. */
 typedef void (*evy_handler_fn)(void *user, evy_req *req);
 /* Errors: EVY_E_ARG (cfg or fn NULL; drop is called). */
 EVY_API evy_status evy_config_on_request(evy_config *cfg, evy_handler_fn fn, void *user,
@@ -234,9 +248,67 @@ EVY_API void evy_server_free(evy_server *s);
 EVY_API const char *evy_server_error(evy_server *s);
 /* Real port of listener 0, 1, ...; 0: no such listener, or a unix socket. */
 EVY_API int32_t evy_server_port(evy_server *s, uint32_t listener);
-/* "127.0.0.1:8080", "[::1]:8443" or "unix:/run/a.sock"; NULL: no such listener.
+/* "127.0.0.1:8080", "[::1]:8443", "unix:/run/a.sock" or "unix:@name"; NULL: no such listener.
  * Lives as long as s. */
 EVY_API const char *evy_server_address(evy_server *s, uint32_t listener);
+
+/* ---- loops and threads of the host ----------------------------------------------------- */
+
+/* A server in a loop of yours: watch evy_server_fd for readability, wait for it at most
+ * evy_server_deadline ms, then call evy_server_step; begin with any of the three instead of
+ * evy_server_start.  Handlers run inside the steps, one at a time: option threads does not
+ * count, and calls that would wait do not (as with threads=1).  The three may be called from
+ * one thread at a time, not always the same.  evy_server_free ends such a server at once. */
+
+/* The descriptor to watch (an epoll set): lent, do not close.  -1: evy_server_error has why. */
+EVY_API int evy_server_fd(evy_server *s);
+/* Milliseconds until a step is due even if the descriptor stays silent; -1: it is not. */
+EVY_API int64_t evy_server_deadline(evy_server *s);
+/* Wait at most wait_ms (0: not at all, -1: until something happens), then serve what is
+ * there.  EVY_END: the server has stopped, all is over.
+ * Errors: EVY_E_ARG, EVY_E_STATE (started otherwise; inside another step), EVY_E_FORKED. */
+EVY_API evy_status evy_server_step(evy_server *s, int64_t wait_ms);
+
+/* Lend the calling thread: it holds the loop, or waits as a spare for it, and runs handlers,
+ * until the server has stopped; also before evy_server_start, which it then waits for.  With option
+ * lent_threads host code runs on such threads alone (best for Python, Ruby, the JVM, where a
+ * callback on a foreign thread is dear): lend one more than handlers shall run side by side.
+ * Errors: EVY_E_ARG, EVY_E_STATE (the server is stepped), EVY_E_NOMEM, EVY_E_FORKED. */
+EVY_API evy_status evy_server_work(evy_server *s);
+
+enum {
+  EVY_EVENT_REQUEST = 1, /* a new request */
+  EVY_EVENT_DONE = 2     /* the end of a request: a post hook added with fn NULL */
+};
+/* Pull, with option pull: threads of yours take requests here instead of a handler (for Go,
+ * Lua, green threads).  *req is retained for you: evy_req_release it, when you have answered
+ * or after DONE (one release for each event).  What nobody has taken at the end of a stop's
+ * grace is cut, and answered by nobody.
+ * EVY_END: the server has stopped, and no event is left.  Errors: EVY_E_ARG, EVY_E_AGAIN
+ * (wait_ms has passed, or evy_wake), EVY_E_STATE (no option pull), EVY_E_FORKED. */
+EVY_API evy_status evy_server_next(evy_server *s, int64_t wait_ms, int32_t *event,
+                                   evy_req **req);
+/* Ends a wait of evy_server_step or evy_server_next, or the next one.  Any thread; the one
+ * function that may be called in a signal handler. */
+EVY_API void evy_wake(evy_server *s);
+
+/* ---- tasks and timers ------------------------------------------------------------------ */
+
+/* Called where handlers run; may block as they may. */
+typedef void (*evy_task_fn)(void *user);
+/* Run fn soon on the loop that owns req, or on the first loop where req is NULL; in the order
+ * posted.  A server that ends first calls drop alone.  Any thread, also before the start.
+ * Errors: EVY_E_ARG, EVY_E_STATE (the server has ended), EVY_E_FORKED. */
+EVY_API evy_status evy_loop_post(evy_server *s, evy_req *req, evy_task_fn fn, void *user,
+                                 evy_drop_fn drop);
+/* Run fn in first_ms, then every every_ms (0: once).  Exact to the millisecond as far as the
+ * loop is free; missed turns of a period are left out.  An id > 0, or an error as above (also
+ * EVY_E_ARG for a negative time).  Any thread. */
+EVY_API int64_t evy_timer_start(evy_server *s, int64_t first_ms, int64_t every_ms,
+                                evy_task_fn fn, void *user, evy_drop_fn drop);
+/* fn will not run again; where it runs just now, drop follows when it has returned.
+ * Errors: EVY_E_ARG, EVY_E_STATE (over already, or no such timer), EVY_E_FORKED. */
+EVY_API evy_status evy_timer_stop(evy_server *s, int64_t id);
 
 /* ---- request: environ (CGI / WSGI names) --------------------------------------------- */
 
@@ -252,6 +324,25 @@ EVY_API const char *evy_server_address(evy_server *s, uint32_t listener);
  * says otherwise), then the pairs of evy_config_env and evy_env_set.
  * Lifetime: until the request ends, that is for the whole handler, hooks and access
  * callback, and for as long as the request is retained. */
+
+/* Behind proxies.  Option proxy_protocol=require: every connection begins with a PROXY
+ * protocol header (version 1 or 2, ahead of TLS too); REMOTE_ADDR, REMOTE_PORT, SERVER_NAME
+ * and SERVER_PORT are what it says, LOCAL and UNKNOWN keep the socket's.  Without a good
+ * header a connection is closed unanswered, with one log line (info); it has header_timeout
+ * to come.  Only the proxies may be able to reach such a listener.
+ * Option trusted_proxies lists the peers whose forwarded headers count, by the address the
+ * connection came from or the PROXY header told; from everybody else they change nothing,
+ * and as HTTP_* keys they can be read in any case.  Option forwarded_headers says which
+ * count: name those that your proxies set themselves, for others are the client's own.
+ *   REMOTE_ADDR      the first address in X-Forwarded-For, from the right, that is not trusted
+ *                    (the leftmost where all are; what is no address ends the search: the
+ *                    one to its right counts).  REMOTE_PORT: as given with it, or "".
+ *   wsgi.url_scheme  X-Forwarded-Proto (http, https, ws, wss); HTTPS follows.
+ *   HTTP_HOST, SERVER_NAME, SERVER_PORT  X-Forwarded-Host; the port as given there, by
+ *                    X-Forwarded-Port, or implied by the scheme.
+ * Of a list, the entry of the first trusted proxy counts.  forwarded_headers=forwarded: all
+ * of these from Forwarded (RFC 7239) instead; a malformed one counts as none.  The access
+ * log's client_ip is REMOTE_ADDR (with log_x_forwarded_for: the peer's own address). */
 
 /* Value of one key, its length in *len where len is not NULL.  NULL: absent. */
 EVY_API const char *evy_env_get(evy_req *req, const char *name, size_t *len);
@@ -308,6 +399,10 @@ EVY_API evy_status evy_body_on_data(evy_req *req, evy_body_fn fn, void *user,
                                     evy_drop_fn drop);
 /* Back pressure: paused 1 stops the pieces (and, soon, the client), 0 lets them flow. */
 EVY_API evy_status evy_body_pause(evy_req *req, int32_t paused);
+/* Trailer fields behind a chunked body, R4, once its end has been read; NULL: none, not yet, or
+ * NULL handle.  Checked like headers and never among them; forbidden ones (see evy_resp_end) are
+ * dropped.  Lives as long as req. */
+EVY_API const char *evy_body_trailers(evy_req *req, size_t *len);
 
 /* ---- response --------------------------------------------------------------------------- */
 
@@ -337,11 +432,69 @@ EVY_API evy_status evy_resp_begin(evy_req *req, int32_t status, const char *reas
  * Errors: EVY_E_ARG, EVY_E_STATE (not begun, ended), EVY_E_GONE, EVY_E_TIMEOUT
  * (write_timeout has ended the connection), EVY_E_NOMEM. */
 EVY_API evy_status evy_resp_write(evy_req *req, const void *data, size_t len, int64_t wait_ms);
-/* End a streamed answer.  Errors: EVY_E_ARG, EVY_E_STATE, EVY_E_GONE. */
-EVY_API evy_status evy_resp_end(evy_req *req);
+/* End a streamed answer.  trailers: R4 pairs or NULL; they go out where the answer is chunked, and
+ * nowhere else.  Fields that frame, route, authenticate, condition or decode a message are refused
+ * (RFC 9110 6.5.1), and the answer can still be ended.
+ * Errors: EVY_E_ARG, EVY_E_FIELD, EVY_E_STATE, EVY_E_GONE. */
+EVY_API evy_status evy_resp_end(evy_req *req, const char *trailers, size_t trailers_len);
 /* Cut the connection, so the client sees an error; before the head was sent too.
  * The outcome is EVY_END_ABORTED.  Errors: EVY_E_ARG, EVY_E_STATE (answer complete). */
 EVY_API evy_status evy_resp_abort(evy_req *req);
+
+/* ---- response, more ways ------------------------------------------------------------------ */
+
+/* An informational answer (100, 102, 103 ...; any number) ahead of the real one; headers as
+ * above.  HTTP/1.0 clients know none: they get none, and the call is EVY_OK.  Under 100 a client
+ * that waits to send its body begins.  Counts as framing (EVY_STAT_HEAD_OUT).
+ * Errors: EVY_E_ARG (status not 100, 102..199), EVY_E_FIELD, EVY_E_STATE (the answer has begun),
+ * EVY_E_GONE, EVY_E_NOMEM. */
+EVY_API evy_status evy_inform(evy_req *req, int32_t status, const char *headers,
+                              size_t headers_len);
+/* Send what is queued now.  Output otherwise leaves when the handler returns, waits in a call, or
+ * has run for 2 to 4 ms (never sooner than that with threads=1); from other threads it is on its
+ * way at once, and this does nothing.  Nothing waits for more to fill a packet.
+ * Errors: EVY_E_ARG, EVY_E_STATE (the request is over), EVY_E_GONE. */
+EVY_API evy_status evy_resp_flush(evy_req *req);
+/* evy_resp_write for several pieces, copied, as one chunk.  Errors as evy_resp_write. */
+typedef struct {
+  const void *data;
+  size_t len; /* or EVY_NUL */
+} evy_slice;
+EVY_API evy_status evy_resp_writev(evy_req *req, const evy_slice *slices, size_t count,
+                                   int64_t wait_ms);
+/* evy_respond and evy_resp_write without the copy: the bytes must live, and not change, until
+ * drop(user), which is called exactly once: when the kernel (under TLS: the cipher) has taken the
+ * last of them, when the connection is gone, or before the call returns (it failed, no body goes
+ * out, or the piece is under 4 KiB and was copied).  drop comes on any library thread, no lock is
+ * held, and it must not block.  Never waits: EVY_FULL means that a writer should (see
+ * evy_resp_on_writable).  Order among all kinds of pieces is kept.
+ * Errors as evy_respond and evy_resp_write. */
+EVY_API evy_status evy_respond_ref(evy_req *req, int32_t status, const char *reason,
+                                   const char *headers, size_t headers_len, const void *body,
+                                   size_t body_len, void *user, evy_drop_fn drop);
+EVY_API evy_status evy_resp_write_ref(evy_req *req, const void *data, size_t len, void *user,
+                                      evy_drop_fn drop);
+/* A piece that is part of a regular file; length -1: to its end.  fd is duplicated, its position
+ * neither used nor moved; close yours whenever you like.  Goes by sendfile(2), under TLS through
+ * a read of 32 KiB at a time, and at most 1 MiB in one turn of the loop, which waits for the disk.
+ * A file that gets shorter before it was sent cuts the connection (EVY_END_HANDLER_ERROR).
+ * Never waits: EVY_FULL as above.  Errors: EVY_E_ARG (no regular file, or the part is not inside
+ * it), EVY_E_STATE (not begun, ended), EVY_E_GONE, EVY_E_NOMEM. */
+EVY_API evy_status evy_resp_file(evy_req *req, int fd, int64_t offset, int64_t length);
+/* fn is called after each EVY_FULL, as soon as at most write_low_water bytes wait; it runs where
+ * handlers run, never beside the request's handler or another of its callbacks, and not after
+ * the end of the answer or of the connection (see evy_req_on_gone).  Once per request; drop when
+ * the request is over.  Errors: EVY_E_ARG, EVY_E_STATE (registered already, or answered),
+ * EVY_E_GONE; then fn never runs, and drop has been called. */
+EVY_API evy_status evy_resp_on_writable(evy_req *req, evy_handler_fn fn, void *user,
+                                        evy_drop_fn drop);
+/* fn is called once when the client leaves (as evy_req_gone tells it) before the answer was
+ * ended: to stop work that nobody waits for.  It comes on the loop's thread, also while the
+ * request's handler runs on another one, and must not block.  Not after evy_resp_abort.
+ * Errors: EVY_E_ARG, EVY_E_STATE (registered already, or answered), EVY_E_GONE (left already);
+ * then fn never runs, and drop has been called. */
+EVY_API evy_status evy_req_on_gone(evy_req *req, evy_handler_fn fn, void *user,
+                                   evy_drop_fn drop);
 
 /* ---- post hooks and the outcome ----------------------------------------------------------- */
 
@@ -350,7 +503,8 @@ EVY_API evy_status evy_resp_abort(evy_req *req);
  * the server stopped; before the access line and before the connection's next request.
  * environ and the figures below are readable in it.  It runs where handlers run, and may
  * add further hooks.  Errors: EVY_E_ARG, EVY_E_STATE (the request is over), EVY_E_NOMEM;
- * then fn never runs, and drop has been called. */
+ * then fn never runs, and drop has been called.  With option pull fn may be NULL: the end
+ * comes as EVY_EVENT_DONE (user is dropped at once; evy_req_set_user is there for it). */
 EVY_API evy_status evy_posthook_add(evy_req *req, evy_handler_fn fn, void *user,
                                     evy_drop_fn drop);
 /* What evy_req_stat tells.  Byte counts are what the kernel took, before TLS. */
@@ -382,12 +536,29 @@ enum {
   EVY_END_SHUTDOWN = 7,      /* "shutdown": cut at the end of the grace */
   EVY_END_LIMIT = 8,         /* "limit": max_body_size */
   EVY_END_PROTOCOL = 9,      /* "protocol": its body was malformed */
-  EVY_END_IO = 10            /* "io": any other error of the connection */
+  EVY_END_IO = 10,           /* "io": any other error of the connection */
+  EVY_END_UPGRADED = 11      /* "upgraded": the host took the connection over */
 };
 /* One figure; -1: not known (yet), unknown to this library, or NULL. */
 EVY_API int64_t evy_req_stat(evy_req *req, int32_t what);
 /* Static name of an EVY_END_* ("client-reset"); "?" for an unknown one. */
 EVY_API const char *evy_end_name(int32_t end);
+
+/* ---- taking the connection over ------------------------------------------------------------- */
+
+/* The connection becomes yours, for protocols evy does not speak: *fd is a blocking stream socket,
+ * which you close; the first byte you send, a status line if any, is the answer.  What was sent
+ * with evy_inform goes out before it, what the client sent behind its request is what you read
+ * first.  In clear text, with nothing read ahead, it is the connection's own socket, and the post
+ * hooks run as soon as the handler has returned; else one end of a pair that the loop pumps: plain
+ * I/O and shutdown(2) work as ever, the hooks run when both sides have ended, or you have closed,
+ * and their figures count what went through.  Either way the outcome is EVY_END_UPGRADED, and
+ * EVY_STAT_STATUS is 0.  The server's stop waits for a pumped connection as for a request.
+ * In the request's handler, or, when that has returned and the request was retained, on any thread.
+ * With threads=1 do no I/O on it inside a handler: nobody would pump.
+ * Errors: EVY_E_ARG, EVY_E_STATE (answered or begun, body not read to its end, or the handler runs
+ * on another thread), EVY_E_GONE, EVY_E_NOMEM (no descriptor; the request can still be answered). */
+EVY_API evy_status evy_req_take_socket(evy_req *req, int *fd);
 
 #ifdef __cplusplus
 }

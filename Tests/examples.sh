@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 swift_build=${SWIFT_BUILD:-swift build -c release}
 folder=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
+nginx=
+trap '[ -z "$server$nginx" ] || kill $server $nginx 2>/dev/null || true; rm -rf "$folder"' EXIT
 
 fail() {
     echo "Examples/$source:1: $*"
@@ -203,6 +204,74 @@ check_streaming() {
     stop
 }
 
+check_files() {
+    mkdir -p "$folder/served/deep"
+    head -c 3000000 /dev/urandom > "$folder/served/deep/big"
+    : > "$folder/served/empty"
+    start 1 "$folder/served" 0
+    same "a file" "$(curl -s "${url}deep/big" | md5sum)" "$(md5sum < "$folder/served/deep/big")"
+    same "its length" "$(curl -sI "${url}deep/big" | tr -d '\r' | grep -i '^content-length')" \
+        "Content-Length: 3000000"
+    same "an empty file" "$(curl -s -w '%{http_code} %{size_download}' "${url}empty")" "200 0"
+    local path
+    for path in none deep deep/ ../log deep/../../log %2e%2e/log /etc/passwd a%00b; do
+        same "$path" "$(curl -s --path-as-is -o /dev/null -w '%{http_code}' "$url$path")" \
+            "$([ "$path" = a%00b ] && echo 400 || echo 404)"
+    done
+    stop
+}
+
+check_long_poll() {
+    start 1 0 1
+    same "nobody waits" "$(curl -s "${url}say?early")" "told 0"
+    curl -s "${url}wait" > "$folder/first" &
+    local first=$!
+    curl -s "${url}wait" > "$folder/second" &
+    local second=$!
+    told() { [ "$(cat "$folder/first" "$folder/second")" = "hellohello" ] || {
+        curl -s "${url}say?hello" > /dev/null
+        false
+    }; }
+    wait_for "the news" told
+    wait "$first" "$second"
+    same "no news" "$(curl -s -w '%{http_code}' "${url}wait")" 204
+    curl -s --max-time 0.2 "${url}wait" || true
+    same "the others after one left" "$(curl -s "${url}say?late")" "told 0"
+    stop
+}
+
+check_events() {
+    start 1 0
+    python3 - "$url" << 'END' > "$folder/report" || fail "$(cat "$folder/report")"
+import socket, sys, time, urllib.request
+url = sys.argv[1]
+place = ("127.0.0.1", int(url.rstrip("/").rsplit(":", 1)[1]))
+say = lambda word: urllib.request.urlopen(f"{url}say?{word}").read()
+def until(client, word, got=b""):
+    while word not in got:
+        piece = client.recv(65536)
+        assert piece, "the connection ended"
+        got += piece
+clients = []
+for _ in range(1000):
+    client = socket.create_connection(place, timeout=10)
+    client.sendall(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+    until(client, b": welcome")
+    clients.append(client)
+for word in (b"one", b"two", b"three"):
+    assert say(word.decode()) == b"told 1000\n"
+    for client in clients:
+        until(client, b"data: %s\n\n" % word)
+for client in clients[:400]:
+    client.close()
+deadline = time.monotonic() + 10
+while say("again") != b"told 600\n":
+    assert time.monotonic() < deadline, "those that left are still told"
+until(clients[999], b"data: again")
+END
+    stop
+}
+
 check_embedded() {
     start 2
     curl -s "${said[0]}?[1-200]" | tail -n 1 > "$folder/first" &
@@ -225,6 +294,59 @@ check_embedded() {
     same "exit status" "$status: $(tail -n 1 "$folder/out")" "0: $(tail -n 1 "$folder/out")"
     like "the longest tick" "$(sed -n 5p "$folder/out")" '^longest tick: ([0-9]+) ms$'
     [ "${BASH_REMATCH[1]}" -le 150 ] || fail "a tick came after ${BASH_REMATCH[1]} ms"
+}
+
+# A real nginx in front, where there is one: on port $1, with its own user's rights.
+start_nginx() {
+    mkdir "$folder/nginx"
+    cat > "$folder/nginx/conf" <<CONFIGURATION
+daemon off;
+$([ "$(id -u)" != 0 ] || echo 'user root;')
+pid $folder/nginx/pid;
+error_log stderr error;
+events {}
+http {
+    access_log off;
+    client_body_temp_path $folder/nginx/body;
+    proxy_temp_path $folder/nginx/proxy;
+    fastcgi_temp_path $folder/nginx/fastcgi;
+    uwsgi_temp_path $folder/nginx/uwsgi;
+    scgi_temp_path $folder/nginx/scgi;
+    server {
+        listen 127.0.0.1:$1;
+        location / {
+            proxy_pass http://unix:$folder/evy.sock:;
+            proxy_set_header Host \$http_host;
+            proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto \$scheme;
+        }
+    }
+}
+CONFIGURATION
+    nginx -p "$folder/nginx" -e stderr -c "$folder/nginx/conf" 2>> "$folder/log" &
+    nginx=$!
+    wait_for "nginx" curl -s -o /dev/null "http://127.0.0.1:$1/"
+}
+
+check_unix() {
+    start 1 "unix:$folder/evy.sock?mode=660"
+    same "the address" "$url" "unix:$folder/evy.sock"
+    same "the mode" "$(stat -c %a "$folder/evy.sock")" 660
+    local ask=(curl -s --unix-socket "$folder/evy.sock" http://a.example/) port
+    same "a proxy without a word" "$("${ask[@]}")" "unix by http at a.example"
+    same "a proxy's word" "$("${ask[@]}" -H 'X-Forwarded-For: 203.0.113.9, 192.0.2.1' \
+        -H 'X-Forwarded-Proto: https')" "192.0.2.1 by https at a.example"
+    if command -v nginx > /dev/null; then
+        port=$(python3 -c 'from socket import *; s = create_server(("", 0)); print(s.getsockname()[1])')
+        start_nginx "$port"
+        same "behind nginx" "$(curl -s -H 'X-Forwarded-For: 203.0.113.9' -H 'X-Forwarded-Proto: https' \
+            "http://127.0.0.1:$port/")" "127.0.0.1 by http at 127.0.0.1:$port"
+        kill "$nginx"
+        wait "$nginx" 2> /dev/null || true
+        nginx=
+    fi
+    stop
+    rm "$folder/evy.sock"
 }
 
 build

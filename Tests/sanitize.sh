@@ -5,6 +5,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 scratch=.build-$1
+TSAN_OPTIONS="suppressions=$PWD/Tests/thread.supp"
+EVY_TIME_FACTOR=2
+export TSAN_OPTIONS EVY_TIME_FACTOR
 swift test --disable-xctest --sanitize="$1" --scratch-path "$scratch"
 
 swift build --product evy --sanitize="$1" --scratch-path "$scratch"
@@ -17,7 +20,5 @@ EVY_CFLAGS="-fsanitize=$1"
 if [ "$1" = thread ]; then
     EVY_CFLAGS="$EVY_CFLAGS -L$runtime -Wl,-rpath,$runtime -Wl,--no-as-needed -ldispatch -lBlocksRuntime"
 fi
-TSAN_OPTIONS="suppressions=$PWD/Tests/thread.supp"
-EVY_TIME_FACTOR=2
-export CC EVY_LIB_DIR EVY_CFLAGS TSAN_OPTIONS EVY_TIME_FACTOR
+export CC EVY_LIB_DIR EVY_CFLAGS
 exec Tests/pytest.sh Tests/behaviour

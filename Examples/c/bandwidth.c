@@ -36,7 +36,7 @@ static void answer(void *user, evy_req *req) {
             return;
         }
     }
-    evy_resp_end(req);
+    evy_resp_end(req, NULL, 0);
 }
 
 int main(int argc, char **argv) {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * embedded - a program with work of its own (a tick each 100 ms) that holds two web servers.
  * cc embedded.c $(pkg-config --cflags --libs evy) -o embedded && ./embedded
- * Each server answers on threads of the library; /stop ends it, and the program ends with the last one.
+ * The first server answers on threads of the library, the second one inside the program's own poll loop.
+ * /stop ends a server, and the program ends with the last one.
  * The program then compares itself with what it was at the start: no thread, descriptor or signal
  * disposition more, less or different. */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <evy.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -31,14 +33,14 @@ static void answer(void *user, evy_req *req) {
     }
 }
 
-static int serve(embedded *self, const char *name) {
+static int serve(embedded *self, const char *name, int own_thread) {
     evy_config *cfg = evy_config_new();
     self->name = name;
     evy_config_on_request(cfg, answer, self, NULL);
     evy_status st = evy_config_listen(cfg, "127.0.0.1:0", NULL);
     if (st < 0 || (st = evy_server_new(cfg, &self->server)) < 0) {
         fprintf(stderr, "embedded: %s\n", evy_config_error(cfg));
-    } else if ((st = evy_server_start(self->server)) < 0) {
+    } else if (own_thread && (st = evy_server_start(self->server)) < 0) {
         fprintf(stderr, "embedded: %s\n", evy_server_error(self->server));
     } else {
         printf("http://127.0.0.1:%d/\n", (int)evy_server_port(self->server, 0));
@@ -94,27 +96,44 @@ static long long milliseconds(void) {
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
+/* Waits until a moment, and serves the stepped server meanwhile. */
+static void wait_until(long long moment, embedded *stepped) {
+    long long left;
+    while ((left = moment - milliseconds()) > 0) {
+        if (stepped->server == NULL) {
+            poll(NULL, 0, (int)left);
+            continue;
+        }
+        struct pollfd socket = {evy_server_fd(stepped->server), POLLIN, 0};
+        int64_t due = evy_server_deadline(stepped->server);
+        poll(&socket, 1, due >= 0 && due < left ? (int)due : (int)left);
+        if (evy_server_step(stepped->server, 0) == EVY_END) {
+            evy_server_free(stepped->server);
+            stepped->server = NULL;
+            printf("%s stopped after %d requests\n", stepped->name, atomic_load(&stepped->requests));
+        }
+    }
+}
+
 int main(void) {
     static embedded first, second;
     footprint before = look();
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (serve(&first, "first") < 0 || serve(&second, "second") < 0) {
+    if (serve(&first, "first", 1) < 0 || serve(&second, "second", 0) < 0) {
         return 1;
     }
     long long longest = 0, last = milliseconds();
     while (first.server != NULL || second.server != NULL) {
-        struct timespec pause = {0, 100000000};
-        nanosleep(&pause, NULL);
+        wait_until(last + 100, &second);
         long long gap = milliseconds() - last;
         longest = gap > longest ? gap : longest;
-        /* Stopping waits for a server, so it is no part of a tick. */
         if (first.server != NULL && atomic_load(&first.wants_stop)) {
             stop(&first);
         }
         if (second.server != NULL && atomic_load(&second.wants_stop)) {
-            stop(&second);
+            evy_server_stop(second.server, 1000); /* further steps bring it to its end */
         }
-        last = milliseconds();
+        last = milliseconds(); /* stopping waits for the first server, so it is no part of a tick */
     }
     footprint after = look();
     printf("longest tick: %lld ms\n", longest);

@@ -29,7 +29,7 @@ static void count(evy_req *req) {
             filled = 0;
         }
     }
-    evy_resp_end(req);
+    evy_resp_end(req, NULL, 0);
 }
 
 /* The body is read as it arrives; a client that is too fast is held up. */

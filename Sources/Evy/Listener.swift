@@ -17,15 +17,54 @@ public struct Listener: Sendable, Hashable {
         Listener(source: .address(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"), tls: tls)
     }
 
-    /// A unix socket at a path, `mode` its permissions (0o660); the path is removed when the server ends.
-    public static func unix(_ path: String, mode: UInt16? = nil, tls: TLSOptions? = nil) -> Listener {
-        let suffix = mode.map { "?mode=" + String($0, radix: 8) } ?? ""
-        return Listener(source: .address("unix:" + path + suffix), tls: tls)
+    /// Every IPv6 and every IPv4 address; IPv4 clients look like IPv4 clients.
+    public static func dualStack(port: UInt16, tls: TLSOptions? = nil) -> Listener {
+        Listener(source: .address("[::]:\(port)?v6only=0"), tls: tls)
+    }
+
+    /// A unix socket at a path, `mode` its permissions (0o660), `user` and `group` (names or numbers) its
+    /// owners, all set before anybody can connect; the path is removed when the server ends.
+    public static func unix(
+        _ path: String, mode: UInt16? = nil, user: String? = nil, group: String? = nil,
+        tls: TLSOptions? = nil
+    ) -> Listener {
+        var listener = Listener(source: .address("unix:" + path), tls: tls)
+        if let mode { listener = listener.with("mode", String(mode, radix: 8)) }
+        if let user { listener = listener.with("user", user) }
+        if let group { listener = listener.with("group", group) }
+        return listener
+    }
+
+    /// A unix socket under a name outside the file system (Linux).
+    public static func abstract(_ name: String, tls: TLSOptions? = nil) -> Listener {
+        Listener(source: .address("unix:@" + name), tls: tls)
+    }
+
+    /// The sockets that systemd passed under this name; nil: all of them.
+    public static func systemd(_ name: String? = nil, tls: TLSOptions? = nil) -> Listener {
+        Listener(source: .address("systemd:" + (name ?? "")), tls: tls)
     }
 
     /// A bound stream socket of the program. The server works on a duplicate: the program's own stays usable
     /// and has to be closed by the program.
     public static func descriptor(_ descriptor: Int32, tls: TLSOptions? = nil) -> Listener {
         Listener(source: .descriptor(descriptor), tls: tls)
+    }
+
+    /// The same, with a PROXY protocol header required of every connection, or not: whatever option
+    /// proxyProtocol says.
+    public func proxyProtocol(_ isRequired: Bool) -> Listener { with("proxy", isRequired ? "1" : "0") }
+
+    /// The same, with so many connections that may wait to be accepted, whatever option backlog says.
+    public func backlog(_ count: Int) -> Listener { with("backlog", "\(count)") }
+
+    private func with(_ name: String, _ value: String) -> Listener {
+        let text: String
+        switch source {
+        case .address(let address): text = address
+        case .descriptor(let descriptor): text = "fd://\(descriptor)"
+        }
+        let separator = text.contains("?") ? "&" : "?"
+        return Listener(source: .address("\(text)\(separator)\(name)=\(value)"), tls: tls)
     }
 }

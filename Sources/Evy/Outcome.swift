@@ -27,6 +27,8 @@ public struct Outcome: Sendable, Hashable {
         case brokenProtocol = 9
         /// Any other error of the connection.
         case io = 10
+        /// The program took the connection over, see `Request.takeSocket()`.
+        case upgraded = 11
 
         /// The library's name of it, "client-reset".
         public var description: String { String(cString: evy_end_name(rawValue)) }

@@ -44,7 +44,7 @@ extension Request {
     /// Errors: `.wrongState` (the answer is complete).
     public func abort() throws(EvyError) { try checked(evy_resp_abort(handle)) }
 
-    private func start(
+    func start(
         _ status: Status, _ headers: Headers,
         _ call: (Int32, UnsafePointer<CChar>?, UnsafePointer<CChar>?, Int) -> evy_status
     ) throws(EvyError) -> evy_status {
@@ -97,7 +97,7 @@ public final class ResponseWriter: Sendable {
     }
 
     /// Ends the answer. Errors: `.wrongState` (ended before), `.gone`.
-    public func end() throws(EvyError) { try checked(evy_resp_end(request.handle)) }
+    public func end() throws(EvyError) { try checked(evy_resp_end(request.handle, nil, 0)) }
 
     /// Cuts the connection, so that the client sees an error.
     public func abort() throws(EvyError) { try request.abort() }

@@ -49,22 +49,6 @@ private func failure(_ body: () throws(EvyError) -> Void) -> EvyError {
     #expect(failure { () throws(EvyError) in try server.start() }.code == .wrongState)
 }
 
-/// A plain thread: `run` blocks the test's own.
-private func spawnThread(_ work: @escaping @Sendable () -> Void) throws -> pthread_t {
-    final class Work {
-        let work: @Sendable () -> Void; init(_ work: @escaping @Sendable () -> Void) { self.work = work }
-    }
-    var thread = pthread_t()
-    let result = pthread_create(
-        &thread, nil,
-        { user in
-            if let user { Unmanaged<Work>.fromOpaque(user).takeRetainedValue().work() }
-            return nil
-        }, Unmanaged.passRetained(Work(work)).toOpaque())
-    try #require(result == 0)
-    return thread
-}
-
 @Test func closuresGoWithTheirServer() throws {
     final class Token: Sendable {
         let gone: Collector<Bool>

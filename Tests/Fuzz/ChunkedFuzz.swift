@@ -5,6 +5,7 @@
 private struct Outcome: Equatable {
     var error: HTTPError?
     var body: [UInt8] = []
+    var trailers: [UInt8] = []
     var end: Int?
 }
 
@@ -24,6 +25,11 @@ private func outcome(_ bytes: [UInt8], _ cuts: [Int], _ limits: HTTPLimits) -> O
                     precondition(count > 0 && next == start + count && next <= piece.count, "outside")
                     outcome.body += piece[start..<next]
                     index = next
+                case .trailer(let start, let count, let next):
+                    precondition(start >= index && count > 0 && start + count <= next, "went back")
+                    precondition(next <= piece.count, "outside")
+                    outcome.trailers += piece[start..<start + count]
+                    index = next
                 case .needMore(let next):
                     precondition(next == piece.count && !reader.isEnded, "left bytes behind")
                     break pieces
@@ -35,6 +41,8 @@ private func outcome(_ bytes: [UInt8], _ cuts: [Int], _ limits: HTTPLimits) -> O
                 }
             } catch {
                 outcome.error = error
+                // Those of a broken section are nobody's; how many came depends on the cuts.
+                outcome.trailers = []
                 return outcome
             }
             precondition(reader.received == UInt64(outcome.body.count), "counted wrong")

@@ -29,10 +29,13 @@ SERVER_PARTS = [
     "routes_hook.c",
     "routes_tls.c",
     "tls_control.c",
+    "routes_more.c",
 ]
 PROGRAMS = {
     "server": SERVER_PARTS,
     "cycle": ["cycle.c"],
+    "hostloop": ["hostloop.c"],
+    "tasks": ["tasks.c"],
     "misuse": ["misuse.c", "misuse_server.c", "misuse_request.c"],
 }
 

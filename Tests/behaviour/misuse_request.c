@@ -31,7 +31,7 @@ void chapter_null_request(void) {
   GIVES(EVY_E_ARG, evy_respond(NULL, 200, NULL, NULL, 0, NULL, 0));
   GIVES(EVY_E_ARG, evy_resp_begin(NULL, 200, NULL, NULL, 0, -1));
   GIVES(EVY_E_ARG, evy_resp_write(NULL, "x", 1, 0));
-  GIVES(EVY_E_ARG, evy_resp_end(NULL));
+  GIVES(EVY_E_ARG, evy_resp_end(NULL, NULL, 0));
   GIVES(EVY_E_ARG, evy_resp_abort(NULL));
   GIVES(EVY_E_ARG, evy_posthook_add(NULL, hook_nothing, &drops, drop_counted));
   CHECK(drops == 2);
@@ -67,7 +67,7 @@ static void wrong_answers(evy_req *req) {
   GIVES(EVY_E_ARG, evy_resp_write(req, NULL, 3, 0));
   GIVES(EVY_OK, evy_resp_write(req, NULL, 0, 0));
   GIVES(EVY_OK, evy_resp_write(req, "hello", 5, -1));
-  GIVES(EVY_OK, evy_resp_end(req));
+  GIVES(EVY_OK, evy_resp_end(req, NULL, 0));
 }
 
 /* Called with req from the one request of chapter_in_handler. */

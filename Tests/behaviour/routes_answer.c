@@ -60,7 +60,7 @@ static void stream(evy_req *req, const char *query, bool declared) {
   st = write_pattern(req, count, piece == 0 ? 1 : piece, wait, &written);
   report_call(req, "written", (int64_t)written);
   report_call(req, "write", st);
-  report_call(req, "end", evy_resp_end(req));
+  report_call(req, "end", evy_resp_end(req, NULL, 0));
 }
 static void streamed(evy_req *req, const char *query) { stream(req, query, true); }
 static void chunked(evy_req *req, const char *query) { stream(req, query, false); }
@@ -82,7 +82,7 @@ static void fill(evy_req *req, const char *query) {
   free(block);
   report_call(req, "fill-status", st);
   report_call(req, "taken", (int64_t)taken);
-  report_call(req, "end", evy_resp_end(req));
+  report_call(req, "end", evy_resp_end(req, NULL, 0));
 }
 
 /* /status?code=204&n=5&how=respond|stream&reason=..: any status, with a body given. */
@@ -99,7 +99,7 @@ static void status(evy_req *req, const char *query) {
     st = evy_resp_begin(req, code, phrase, octets, sizeof octets, -1);
     if (st >= 0) {
       write_pattern(req, count, 1000, -1, &written);
-      evy_resp_end(req);
+      evy_resp_end(req, NULL, 0);
     }
   } else {
     st = evy_respond(req, code, phrase, octets, sizeof octets, body,
@@ -132,7 +132,7 @@ static void header(evy_req *req, const char *query) {
     st = evy_resp_begin(req, 200, phrase, block, n, 2);
     if (st >= 0) {
       evy_resp_write(req, "ok", 2, -1);
-      evy_resp_end(req);
+      evy_resp_end(req, NULL, 0);
     }
   } else {
     st = evy_respond(req, 200, phrase, block, n, "ok", 2);
@@ -157,7 +157,7 @@ static void promise(evy_req *req, const char *query) {
   evy_status st = evy_resp_begin(req, 200, NULL, block, n, by_header ? -1 : promised);
   report_call(req, "begin", st);
   report_call(req, "write", write_pattern(req, send, 1, -1, &written));
-  report_call(req, "end", evy_resp_end(req));
+  report_call(req, "end", evy_resp_end(req, NULL, 0));
 }
 
 /* The second of two answers is refused, whatever its form, and so is a late piece. */
@@ -167,7 +167,7 @@ static void twice(evy_req *req, const char *query) {
   report_call(req, "respond-again", evy_respond(req, 500, NULL, NULL, 0, "second", 6));
   report_call(req, "begin-again", evy_resp_begin(req, 500, NULL, NULL, 0, -1));
   report_call(req, "write-after", evy_resp_write(req, "x", 1, 0));
-  report_call(req, "end-after", evy_resp_end(req));
+  report_call(req, "end-after", evy_resp_end(req, NULL, 0));
   report_call(req, "abort-after", evy_resp_abort(req));
 }
 
@@ -175,12 +175,12 @@ static void twice(evy_req *req, const char *query) {
 static void disorder(evy_req *req, const char *query) {
   (void)query;
   report_call(req, "write-first", evy_resp_write(req, "x", 1, 0));
-  report_call(req, "end-first", evy_resp_end(req));
+  report_call(req, "end-first", evy_resp_end(req, NULL, 0));
   report_call(req, "begin", evy_resp_begin(req, 200, NULL, NULL, 0, 2));
   report_call(req, "respond-within", evy_respond(req, 500, NULL, NULL, 0, NULL, 0));
   report_call(req, "begin-within", evy_resp_begin(req, 500, NULL, NULL, 0, -1));
   report_call(req, "write", evy_resp_write(req, "ok", 2, -1));
-  report_call(req, "end", evy_resp_end(req));
+  report_call(req, "end", evy_resp_end(req, NULL, 0));
 }
 
 static void nothing(evy_req *req, const char *query) {

@@ -125,7 +125,7 @@ static void relay(evy_req *req, const char *query) {
   while (st >= 0 && (n = evy_body_read(req, block, sizeof block, -1)) > 0) {
     st = evy_resp_write(req, block, (size_t)n, -1);
   }
-  report_call(req, "end", evy_resp_end(req));
+  report_call(req, "end", evy_resp_end(req, NULL, 0));
 }
 
 /* ---- push ---------------------------------------------------------------------------- */

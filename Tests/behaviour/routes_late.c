@@ -39,7 +39,7 @@ static void answer_streamed(evy_req *req, long count) {
     done += (long)n;
   }
   report_call(req, "late-stream", st);
-  report_call(req, "late-end", evy_resp_end(req));
+  report_call(req, "late-end", evy_resp_end(req, NULL, 0));
 }
 
 static void answer_late(void *argument) {

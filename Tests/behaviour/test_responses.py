@@ -297,3 +297,11 @@ def test_an_ordinary_client_downloads_what_was_written(shared, tmp_path):
         timeout=30,
     )
     assert target.read_bytes() == pattern(2_000_000)
+
+
+def test_large_answers_on_one_connection_never_stall(either):
+    """The last piece may find room between two looks: whoever sent it has to go on with the next request."""
+    server = either()
+    with Connection(server) as connection:
+        for _ in range(200):
+            assert len(connection.get("/fixed?n=2000000").body) == 2_000_000

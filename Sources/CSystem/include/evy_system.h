@@ -4,6 +4,7 @@
 #ifndef EVY_SYSTEM_H
 #define EVY_SYSTEM_H
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -13,7 +14,9 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -58,9 +61,15 @@ static inline void evy_address_from(evy_address *out, const struct sockaddr_stor
         out->family = 4;
     } else if (s->ss_family == AF_INET6) {
         const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)s;
-        memcpy(out->bytes, &a->sin6_addr, 16);
         out->port = ntohs(a->sin6_port);
-        out->family = 6;
+        if (IN6_IS_ADDR_V4MAPPED(&a->sin6_addr)) {
+            /* An IPv4 client of a socket for both: it is to look like one everywhere. */
+            memcpy(out->bytes, a->sin6_addr.s6_addr + 12, 4);
+            out->family = 4;
+        } else {
+            memcpy(out->bytes, &a->sin6_addr, 16);
+            out->family = 6;
+        }
     } else {
         out->port = 0;
         out->family = s->ss_family == AF_UNIX ? 1 : 0;
@@ -92,6 +101,13 @@ static inline ssize_t evy_recv(int fd, void *buf, size_t n) {
         if (errno != EINTR) return -errno;
     }
 }
+static inline ssize_t evy_peek(int fd, void *buf, size_t n) {
+    for (;;) {
+        ssize_t r = syscall(SYS_recvfrom, fd, buf, n, MSG_PEEK, NULL, NULL);
+        if (r >= 0) return r;
+        if (errno != EINTR) return -errno;
+    }
+}
 /* MSG_NOSIGNAL: a peer that left must never raise SIGPIPE in the host. */
 static inline ssize_t evy_send(int fd, const void *buf, size_t n) {
     for (;;) {
@@ -112,6 +128,60 @@ static inline ssize_t evy_send2(int fd, const void *a, size_t an, const void *b,
         if (errno != EINTR) return -errno;
     }
 }
+/* More follows at once: the kernel may wait for it to fill a packet. */
+static inline ssize_t evy_send_more(int fd, const void *buf, size_t n) {
+    for (;;) {
+        ssize_t r = syscall(SYS_sendto, fd, buf, n, MSG_NOSIGNAL | MSG_MORE, NULL, 0);
+        if (r >= 0) return r;
+        if (errno != EINTR) return -errno;
+    }
+}
+/* sendfile knows no MSG_NOSIGNAL: a SIGPIPE of ours is blocked, taken and never seen by the host. */
+static inline ssize_t evy_sendfile(int fd, int file, int64_t offset, size_t n) {
+    sigset_t pipe_only, before, pending;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    ssize_t r;
+    do {
+        off_t place = (off_t)offset;
+        r = sendfile(fd, file, &place, n);
+    } while (r < 0 && errno == EINTR);
+    ssize_t result = r < 0 ? -errno : r;
+    if (result == -EPIPE && !sigismember(&pending, SIGPIPE)) {
+        struct timespec at_once = {0, 0};
+        while (sigtimedwait(&pipe_only, NULL, &at_once) < 0 && errno == EINTR) {}
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return result;
+}
+static inline ssize_t evy_pread(int file, void *buf, size_t n, int64_t offset) {
+    for (;;) {
+        ssize_t r = pread(file, buf, n, (off_t)offset);
+        if (r >= 0) return r;
+        if (errno != EINTR) return -errno;
+    }
+}
+/* A duplicate of a regular file of the host and its size; -errno, -EINVAL: no regular file. */
+static inline int evy_adopt_file(int file, int64_t *size) {
+    struct stat facts;
+    if (fstat(file, &facts) < 0) return -errno;
+    if (!S_ISREG(facts.st_mode)) return -EINVAL;
+    *size = (int64_t)facts.st_size;
+    int copy = fcntl(file, F_DUPFD_CLOEXEC, 3);
+    return copy < 0 ? -errno : copy;
+}
+/* Two connected stream sockets: the first for a loop, the second to be lent out, blocking. */
+static inline int evy_socket_pair(int *loop_end, int *lent_end) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
+    fcntl(pair[0], F_SETFL, fcntl(pair[0], F_GETFL) | O_NONBLOCK);
+    *loop_end = pair[0];
+    *lent_end = pair[1];
+    return 0;
+}
+static inline void evy_set_blocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK); }
 static inline int evy_socket_error(int fd) {
     int e = 0;
     socklen_t n = sizeof e;

@@ -122,12 +122,40 @@ public func evy_config_listen(
     guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
     guard let address else { return fail(config, Status.badArgument, "address is NULL") }
     let text = String(cString: address)
-    guard let parsed = ListenAddress(text) else {
-        return fail(
-            config, Status.value, "cannot read address \"\(text)\": host:port, [v6]:port or unix:/path")
+    let parsed: ListenAddress
+    do throws(ListenAddressError) { parsed = try ListenAddress(text) } catch {
+        return fail(config, Status.value, "cannot read address \"\(text)\": \(error.reason)")
     }
     guard let provider = provider(tls, config) else { return Status.tls }
-    config.configuration.listeners.append((.address(parsed), provider))
+    switch parsed.form {
+    case .internet, .unix, .abstract: config.configuration.listeners.append((.address(parsed), provider))
+    case .descriptor(let fd): return adopt([fd], parsed, provider, config)
+    case .systemd(let name):
+        do throws(SocketError) {
+            return adopt(try PassedSockets.named(name), parsed, provider, config)
+        } catch {
+            return fail(config, Status.bind, "cannot listen on \(text): \(error.text)")
+        }
+    }
+    return Status.ok
+}
+
+/// Sockets that an address names by number; all of them or none.
+private func adopt(
+    _ descriptors: [Int32], _ address: ListenAddress, _ provider: TLSProvider?, _ config: ConfigHandle
+) -> evy_status {
+    // All are looked at before the first duplicate is made, which could take the number of a missing one.
+    if let problem = descriptors.lazy.compactMap({ Sockets.problem(withListener: $0) }).first {
+        return fail(config, Status.bind, "cannot listen on \(address.text): \(problem)")
+    }
+    var adopted: [AdoptedDescriptor] = []
+    for fd in descriptors {
+        guard let socket = AdoptedDescriptor(fd, address.traits) else {
+            return fail(config, Status.outOfMemory, "cannot duplicate descriptor \(fd)")
+        }
+        adopted.append(socket)
+    }
+    for socket in adopted { config.configuration.listeners.append((.descriptor(socket), provider)) }
     return Status.ok
 }
 

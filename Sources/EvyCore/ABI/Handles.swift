@@ -82,3 +82,7 @@ func hostBytes(_ start: UnsafeRawPointer?, _ count: Int) -> UnsafeRawBufferPoint
     }
     return count < 0 ? nil : UnsafeRawBufferPointer(start: start, count: count)
 }
+
+func server(of exchange: ExchangeRef) -> Server? {
+    exchange.pointee.reactor.pointee.delegate as? Server
+}

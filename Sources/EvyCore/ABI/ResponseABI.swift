@@ -5,7 +5,7 @@
 public import CEvy
 internal import Glibc
 
-private func start(
+func responseStart(
     _ status: Int32, _ reason: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?, _ headersCount: Int
 ) -> ResponseStart? {
     guard let fields = hostBytes(headers, headersCount) else { return nil }
@@ -18,7 +18,7 @@ public func evy_respond(
     _ req: OpaquePointer?, _ status: Int32, _ reason: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?,
     _ headers_len: Int, _ body: UnsafeRawPointer?, _ body_len: Int
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let start = start(status, reason, headers, headers_len),
+    guard let exchange = Handle.exchange(req), let start = responseStart(status, reason, headers, headers_len),
         let bytes = hostBytes(body, body_len)
     else { return Status.badArgument }
     return exchange.respond(start, body: bytes).rawValue
@@ -29,7 +29,7 @@ public func evy_resp_begin(
     _ req: OpaquePointer?, _ status: Int32, _ reason: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?,
     _ headers_len: Int, _ length: Int64
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let start = start(status, reason, headers, headers_len),
+    guard let exchange = Handle.exchange(req), let start = responseStart(status, reason, headers, headers_len),
         length >= -1
     else { return Status.badArgument }
     return exchange.begin(start, length: length < 0 ? nil : UInt64(length)).rawValue
@@ -42,16 +42,24 @@ public func evy_resp_write(
     guard let exchange = Handle.exchange(req), let bytes = hostBytes(data, len) else {
         return Status.badArgument
     }
-    let result = exchange.write(bytes)
+    return waitForRoom(exchange, exchange.write(bytes), wait_ms)
+}
+
+/// After a write above the high-water mark: waits for room as long as the host likes to.
+func waitForRoom(_ exchange: ExchangeRef, _ result: HostResult, _ wait_ms: Int64) -> evy_status {
     guard result == .full, wait_ms != 0 else { return result.rawValue }
     let settled = exchange.wait(milliseconds: wait_ms) { exchange.roomAfterWrite() }
     return (settled ?? .full).rawValue
 }
 
 @implementation @_cdecl("evy_resp_end")
-public func evy_resp_end(_ req: OpaquePointer?) -> evy_status {
-    guard let exchange = Handle.exchange(req) else { return Status.badArgument }
-    return exchange.finish().rawValue
+public func evy_resp_end(
+    _ req: OpaquePointer?, _ trailers: UnsafePointer<CChar>?, _ trailers_len: Int
+) -> evy_status {
+    guard let exchange = Handle.exchange(req), let fields = hostBytes(trailers, trailers_len) else {
+        return Status.badArgument
+    }
+    return exchange.finish(trailers: fields).rawValue
 }
 
 @implementation @_cdecl("evy_resp_abort")
@@ -64,16 +72,20 @@ public func evy_resp_abort(_ req: OpaquePointer?) -> evy_status {
 public func evy_posthook_add(
     _ req: OpaquePointer?, _ fn: evy_handler_fn?, _ user: UnsafeMutableRawPointer?, _ drop: evy_drop_fn?
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let fn else {
+    let exchange = Handle.exchange(req)
+    // Without a function the end comes as an event, where requests come as events.
+    let queue = fn == nil ? exchange.flatMap { server(of: $0)?.pullQueue } : nil
+    guard let exchange, let function = fn ?? (queue == nil ? nil : PullQueue.hook) else {
         drop?(user)
         return Status.badArgument
     }
     let result = exchange.withLock { () -> HostResult in
         if exchange.pointee.hooks.isSealed { return .wrongState }
-        return exchange.pointee.hooks.append(fn, user, drop, arena: &exchange.pointee.arena)
-            ? .ok : .outOfMemory
+        let isAdded = exchange.pointee.hooks.append(
+            function, queue?.pointer ?? user, queue == nil ? drop : nil, arena: &exchange.pointee.arena)
+        return isAdded ? .ok : .outOfMemory
     }
-    if result != .ok { drop?(user) }
+    if result != .ok || queue != nil { drop?(user) }
     return result.rawValue
 }
 

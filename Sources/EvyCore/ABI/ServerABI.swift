@@ -33,7 +33,8 @@ private func status(of error: ServerError) -> evy_status {
     }
 }
 
-private func call(_ s: OpaquePointer?, _ body: (Server) throws(ServerError) -> evy_status) -> evy_status {
+/// Checks the handle, and keeps the text of what went wrong.
+func call(_ s: OpaquePointer?, _ body: (Server) throws(ServerError) -> evy_status) -> evy_status {
     guard let server = Handle.object(s, Server.self) else { return Status.badArgument }
     guard !server.isForked else { return Status.forked }
     do throws(ServerError) { return try body(server) } catch {

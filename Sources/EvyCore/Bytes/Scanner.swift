@@ -58,7 +58,8 @@ enum Scanner {
         unsafe scan(bytes, from, to) { base, from, to in unsafe evy_scan_target(base, from, to) }
     }
 
-    /// First byte that is neither unreserved nor a sub-delim: the end of a registered name, or a percent sign.
+    /// First byte that is neither unreserved nor a sub-delim: the end of a registered name, or a percent
+    /// sign.
     @inline(__always)
     static func hostEnd(_ bytes: RawSpan, _ from: Int, _ to: Int) -> Int {
         unsafe scan(bytes, from, to) { base, from, to in unsafe evy_scan_host(base, from, to) }

@@ -19,6 +19,7 @@ struct Connection: ~Copyable {
         static let closing = Flags(rawValue: 4)  // close when all output is taken
         static let lingering = Flags(rawValue: 8)  // our side is shut, input is thrown away
         static let inputLost = Flags(rawValue: 16)  // input is left unread: closing at once would reset
+        static let proxyHeader = Flags(rawValue: 32)  // its PROXY protocol header is still to come
     }
 
     let index: UInt32
@@ -32,6 +33,8 @@ struct Connection: ~Copyable {
     var peer = evy_address()
     var local = evy_address()
     var tls: UnsafeMutablePointer<TLSState>?
+    /// The pair between it and a host that has taken the connection over.
+    var tunnel: TunnelRef?
     /// Input that could not be used yet: a partial head, or requests behind the one being served.
     var input = ByteBuffer()
     /// Output of finished answers that the kernel has not taken yet.
@@ -54,7 +57,9 @@ struct Connection: ~Copyable {
 
     /// Changes with every connection in this place, so an old event cannot reach a new one.
     var token: UInt64 { UInt64(generation) << 32 | UInt64(index) }
-    var isIdle: Bool { current == nil && firstUnsent == nil && backlog.isEmpty && flags.isEmpty }
+    var isIdle: Bool {
+        current == nil && firstUnsent == nil && backlog.isEmpty && flags.isSubset(of: .proxyHeader)
+    }
 }
 
 /// What TLS adds to a connection.

@@ -92,13 +92,14 @@ extension UnsafeMutablePointer<Reactor> {
         if let provider = listener.tls, !beginTLS(connection, provider) {
             return close(connection)
         }
+        if listener.takesProxyHeader { connection.pointee.flags.insert(.proxyHeader) }
         guard
             loop.pointee.poll.add(descriptor, connection.pointee.interest, token: connection.pointee.token)
                 == 0
         else {
             return close(connection)
         }
-        let isHandshake = connection.pointee.flags.contains(.handshaking)
+        let isHandshake = connection.pointee.flags.contains(.handshaking) && !listener.takesProxyHeader
         wait(connection, isHandshake ? .handshake : .head)
     }
 

@@ -73,6 +73,7 @@ extension UnsafeMutablePointer<Reactor> {
             exchange.pointee.descriptor = -1
             exchange.pointee.account.noteAcked(acked)
             exchange.pointee.isGone = true
+            if exchange.pointee.takeover == .wanted { exchange.pointee.takeover = .failed }
             if exchange.pointee.bodyEnd == .open {
                 exchange.pointee.bodyEnd = end == .readTimeout ? .timeout : .gone
             }
@@ -80,6 +81,8 @@ extension UnsafeMutablePointer<Reactor> {
             if !isWhole, exchange.pointee.end == .complete || end == .aborted { exchange.pointee.end = end }
         }
         exchange.pointee.changed.signal()
+        exchange.dropSegments()
+        exchange.tellGone()
     }
 
     /// Frees the connection's place. Its exchanges must have gone before.
@@ -93,8 +96,14 @@ extension UnsafeMutablePointer<Reactor> {
         } else {
             SystemCalls.close(connection.pointee.descriptor)
         }
+        giveUpPlace(connection)
+    }
+
+    /// Its socket is closed, or another's now.
+    func giveUpPlace(_ connection: ConnectionRef) {
         connection.pointee.descriptor = -1
         endTLS(connection)
+        endTunnel(connection)
         connection.pointee.input.clear(keepingCapacity: 0)
         connection.pointee.backlog.clear(keepingCapacity: 0)
         if pointee.worker.pointee.connection == connection {
@@ -113,6 +122,7 @@ extension UnsafeMutablePointer<Reactor> {
             guard let connection = pointee.table[index], connection.pointee.descriptor >= 0 else { continue }
             fail(connection, end)
         }
+        pointee.delegate.wasCut()
     }
 
     /// Connections on which nothing happens.

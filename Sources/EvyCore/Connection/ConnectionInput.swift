@@ -21,6 +21,10 @@ extension UnsafeMutablePointer<Reactor> {
             discard(connection)
             return true
         }
+        if connection.pointee.flags.contains(.proxyHeader) {
+            readProxyHeader(connection)
+            return true
+        }
         if let exchange = connection.pointee.current, !exchange.takesInput {
             // The next request waits in the kernel; only a FIN is of interest until this one is answered.
             watchReading(connection, false)
@@ -69,7 +73,7 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     /// Bytes received, 0 at the end of the stream, or -errno.
-    private func receive(_ connection: ConnectionRef, into room: UnsafeMutableRawBufferPointer) -> Int {
+    func receive(_ connection: ConnectionRef, into room: UnsafeMutableRawBufferPointer) -> Int {
         if connection.pointee.tls != nil { return receiveTLS(connection, into: room) }
         return SystemCalls.receive(connection.pointee.descriptor, into: room)
     }
@@ -151,6 +155,12 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     func flushAndSettle(_ connection: ConnectionRef) -> Bool {
+        // Who waits for room is served when epoll says there is some. A further try could succeed here, where
+        // nobody would see to what the exchange needs next, and epoll would have nothing more to say.
+        if connection.pointee.interest.contains(.writable), connection.pointee.current != nil {
+            _ = block(connection, progressed: false)
+            return true
+        }
         switch flush(connection) {
         case .drained:
             if connection.pointee.flags.contains(.closing), connection.pointee.current == nil {

@@ -10,6 +10,8 @@ enum Flushed { case drained, blocked, dead }
 extension UnsafeMutablePointer<Reactor> {
     /// Moves what the host produced behind what is already on its way.
     func pump(_ exchange: ExchangeRef) {
+        // What is copied comes behind it.
+        if exchange.pointee.segment != nil { return }
         let worker = pointee.worker
         exchange.pointee.lock.lock()
         let count = exchange.pointee.out.count
@@ -25,6 +27,7 @@ extension UnsafeMutablePointer<Reactor> {
                 swap(&exchange.pointee.out, &exchange.pointee.sending)
             }
         }
+        if exchange.pointee.firstSegment != nil, exchange.pointee.out.isEmpty { exchange.takeSegment() }
         exchange.pointee.lock.unlock()
     }
 
@@ -34,7 +37,9 @@ extension UnsafeMutablePointer<Reactor> {
             pump(exchange)
             let flushed = flush(connection)
             guard flushed == .drained else { return flushed }
-            if exchange.withLock({ exchange.pointee.out.isEmpty }) { return .drained }
+            if exchange.withLock({ exchange.pointee.out.isEmpty && exchange.pointee.firstSegment == nil }) {
+                return .drained
+            }
         }
     }
 
@@ -46,11 +51,13 @@ extension UnsafeMutablePointer<Reactor> {
         let batchCount = worker.pointee.batch.count
         let sending = connection.pointee.current
         let sendingCount = sending?.pointee.sending.count ?? 0
-        guard batchCount | sendingCount | connection.pointee.backlog.count != 0 else {
+        let hasSegment = sending?.pointee.segment != nil
+        guard hasSegment || batchCount | sendingCount | connection.pointee.backlog.count != 0 else {
             if connection.pointee.interest.contains(.writable) { watchWriting(connection, false) }
             return .drained
         }
         if !connection.pointee.backlog.isEmpty { return flushBacklog(connection) }
+        if hasSegment, sendingCount == 0 { return flushSegment(connection) }
         let sent: Int
         if sendingCount == 0 {
             sent = SystemCalls.send(connection.pointee.descriptor, worker.pointee.batch.readable)
@@ -72,6 +79,7 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.socketSent &+= UInt64(sent)
         didSend(connection, UInt64(sent))
         if sent < batchCount + sendingCount { return block(connection, progressed: sent > 0) }
+        if hasSegment { return flushSegment(connection) }
         if connection.pointee.interest.contains(.writable) { watchWriting(connection, false) }
         return .drained
     }
@@ -114,7 +122,10 @@ extension UnsafeMutablePointer<Reactor> {
     /// The socket has room again. False: the loop was lost.
     func writable(_ connection: ConnectionRef) -> Bool {
         pointee.worker.pointee.connection = connection
-        guard flush(connection) == .drained else { return true }
+        guard flush(connection) == .drained else {
+            if let exchange = connection.pointee.current { postIfWritable(exchange) }
+            return true
+        }
         if let exchange = connection.pointee.current { return attend(exchange) }
         return flushAndSettle(connection)
     }

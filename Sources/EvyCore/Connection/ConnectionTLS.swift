@@ -107,6 +107,7 @@ extension UnsafeMutablePointer<Reactor> {
         guard let state = connection.pointee.tls else { return .dead }
         let worker = pointee.worker
         let sentBefore = connection.pointee.socketSent
+        var budget = Self.segmentBytesPerTurn
         while true {
             if !state.pointee.backlog.isEmpty {
                 let flushed = flushCipherBacklog(connection, state)
@@ -114,9 +115,18 @@ extension UnsafeMutablePointer<Reactor> {
             }
             let source = plainSource(connection)
             guard source != .none else { break }
+            guard budget > 0 else { return block(connection, progressed: true) }
             guard let rooms = worker.pointee.cipherRooms() else { return sendFailed(connection, Int(ENOMEM)) }
             state.pointee.session.setOutput(rooms.output)
-            let taken = encrypt(connection, state, source)
+            let taken =
+                source == .segment
+                ? encryptSegment(connection, state, rooms.input) : encrypt(connection, state, source)
+            if taken == Self.endOfFile, let exchange = connection.pointee.current,
+                let segment = exchange.pointee.segment
+            {
+                state.pointee.session.releaseWindows()
+                return fileEnded(connection, exchange, segment)
+            }
             let isStuck = taken == 0 && state.pointee.session.outputCount == 0
             let flushed = sendCipher(connection, state, rooms.output)
             state.pointee.session.releaseWindows()
@@ -124,6 +134,7 @@ extension UnsafeMutablePointer<Reactor> {
                 return sendFailed(connection, Int(ECONNRESET))
             }
             state.pointee.plainInFlight &+= UInt64(taken)
+            budget -= taken
             if flushed == .blocked {
                 return block(connection, progressed: connection.pointee.socketSent != sentBefore)
             }
@@ -153,13 +164,14 @@ extension UnsafeMutablePointer<Reactor> {
         return .drained
     }
 
-    private enum Source { case none, backlog, batch, exchange }
+    private enum Source { case none, backlog, batch, exchange, segment }
 
     private func plainSource(_ connection: ConnectionRef) -> Source {
         if !connection.pointee.backlog.isEmpty { return .backlog }
         if !pointee.worker.pointee.batch.isEmpty { return .batch }
-        if let exchange = connection.pointee.current, !exchange.pointee.sending.isEmpty { return .exchange }
-        return .none
+        guard let exchange = connection.pointee.current else { return .none }
+        if !exchange.pointee.sending.isEmpty { return .exchange }
+        return exchange.pointee.segment == nil ? .none : .segment
     }
 
     /// Plain bytes encrypted from the source, -1 when the session failed. Two records at a time: after a
@@ -169,7 +181,7 @@ extension UnsafeMutablePointer<Reactor> {
     ) -> Int {
         let plain: UnsafeRawBufferPointer
         switch source {
-        case .none: return 0
+        case .none, .segment: return 0
         case .backlog: plain = connection.pointee.backlog.readable
         case .batch: plain = pointee.worker.pointee.batch.readable
         case .exchange:
@@ -180,7 +192,7 @@ extension UnsafeMutablePointer<Reactor> {
         let progress = state.pointee.session.write(
             UnsafeRawBufferPointer(rebasing: plain.prefix(32 << 10)), count: &count)
         switch source {
-        case .none: break
+        case .none, .segment: break
         case .backlog: connection.pointee.backlog.consume(count)
         case .batch: pointee.worker.pointee.batch.consume(count)
         case .exchange:
@@ -190,6 +202,36 @@ extension UnsafeMutablePointer<Reactor> {
             logDebug { "\(connection.pointee.peer.text) \(failure.text)" }
             return -1
         }
+        return count
+    }
+
+    private static var endOfFile: Int { -2 }
+
+    /// The same from memory of the host, or from a file through `room`; also endOfFile.
+    private func encryptSegment(
+        _ connection: ConnectionRef, _ state: UnsafeMutablePointer<TLSState>,
+        _ room: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        guard let exchange = connection.pointee.current, let segment = exchange.pointee.segment else {
+            return -1
+        }
+        var plain = UnsafeRawBufferPointer(rebasing: segment.pointee.bytes.prefix(Self.fileReadMax))
+        if segment.pointee.isFile {
+            let wanted = min(Self.fileReadMax, room.count, Int(clamping: segment.pointee.left))
+            let piece = UnsafeMutableRawBufferPointer(rebasing: room[..<wanted])
+            let found = SystemCalls.read(
+                segment.pointee.descriptor, into: piece, at: segment.pointee.offset)
+            guard found > 0 else { return found == 0 ? Self.endOfFile : -1 }
+            plain = UnsafeRawBufferPointer(rebasing: piece[..<found])
+        }
+        var count = 0
+        let progress = state.pointee.session.write(plain, count: &count)
+        segment.pointee.advance(count)
+        if case .failed(let failure) = progress {
+            logDebug { "\(connection.pointee.peer.text) \(failure.text)" }
+            return -1
+        }
+        if segment.pointee.isTaken { exchange.finishSegment() }
         return count
     }
 

@@ -35,7 +35,9 @@ extension UnsafeMutablePointer<Reactor> {
         // The deadline of a write stall is renewed by progress alone.
         if connection.pointee.interest.contains(.writable) { return }
         let due: Connection.Wait
-        if connection.pointee.flags.contains(.handshaking) {
+        if connection.pointee.flags.contains(.proxyHeader) {
+            due = .head
+        } else if connection.pointee.flags.contains(.handshaking) {
             due = .handshake
         } else if let exchange = connection.pointee.current {
             switch exchange.pointee.stage {
@@ -137,7 +139,8 @@ extension UnsafeMutablePointer<Reactor> {
         return failBody(exchange, .timeout)
     }
 
-    /// Answered, but the rest of a body that nobody reads does not come: the connection ends, and all is well.
+    /// Answered, but the rest of a body that nobody reads does not come: the connection ends, and all is
+    /// well.
     private func expireUnread(_ connection: ConnectionRef) -> Bool {
         guard let exchange = connection.pointee.current else { return true }
         exchange.pointee.closesConnection = true

@@ -29,6 +29,8 @@ struct EnvironState {
     var entries: UnsafeMutableBufferPointer<EnvironEntry>?
     var block: EnvironText?
     var headerBlock: EnvironText?
+    var isForwardedRead = false
+    var forwarded: UnsafeMutablePointer<ForwardedView>?
 }
 
 enum EnvironKey: Int, CaseIterable {
@@ -102,6 +104,7 @@ extension UnsafeMutablePointer<Exchange> {
         if let entry = override(named: name) { return entry.pointee.entry.value }
         if name.count > 5, UnsafeRawBufferPointer(rebasing: name[..<5]).equals("HTTP_") {
             if let value = headerValue(UnsafeRawBufferPointer(rebasing: name.dropFirst(5))) { return value }
+            if name.equals("HTTP_HOST"), believesProxies, let host = forwarded()?.pointee.host { return host }
         } else if let key = EnvironKey.named(name) {
             if key == .urlScheme, let value = configuredValue(name) { return value }
             return standardValue(key)
@@ -149,6 +152,7 @@ extension UnsafeMutablePointer<Exchange> {
     private func makeStandard(_ key: EnvironKey) -> EnvironText? {
         let head = pointee.head
         let settings = pointee.reactor.pointee.settings
+        if believesProxies, let value = forwardedValue(key) { return value }
         switch key {
         case .requestMethod: return copy(text(head.methodName))
         case .scriptName: return copy(settings.scriptName)
@@ -211,7 +215,7 @@ extension UnsafeMutablePointer<Exchange> {
         return EnvironText(start: place, count: count)
     }
 
-    private func address(_ address: evy_address) -> EnvironText? {
+    func address(_ address: evy_address) -> EnvironText? {
         guard let place = pointee.arena.allocate(evy_address.textMax + 1) else { return nil }
         let room = UnsafeMutableRawBufferPointer(start: place, count: evy_address.textMax + 1)
         let count = address.write(into: room)
@@ -223,13 +227,13 @@ extension UnsafeMutablePointer<Exchange> {
         address.isUnix ? constant("") : number(UInt64(address.port))
     }
 
-    private func number(_ value: UInt64) -> EnvironText? {
+    func number(_ value: UInt64) -> EnvironText? {
         var digits = ByteBuffer()
         digits.append(decimal: value)
         return copy(digits.readable)
     }
 
-    private func constant(_ text: StaticString) -> EnvironText {
+    func constant(_ text: StaticString) -> EnvironText {
         EnvironText(start: text.utf8Start, count: text.utf8CodeUnitCount)
     }
 

@@ -23,7 +23,7 @@ extension UnsafeMutablePointer<Exchange> {
             overridden += 1
             node = current.pointee.next
         }
-        let capacity = EnvironKey.allCases.count + pointee.head.fieldCount + configured + overridden
+        let capacity = EnvironKey.allCases.count + pointee.head.fieldCount + 1 + configured + overridden
         guard let room = pointee.arena.allocate(capacity * MemoryLayout<EnvironEntry>.stride) else {
             return nil
         }
@@ -44,6 +44,9 @@ extension UnsafeMutablePointer<Exchange> {
         for index in fieldIndices where isShown(index) {
             if let name = environName(index) { add(name, nil) }
         }
+        // A proxy's host may stand for one that the request itself did not name.
+        let host: StaticString = "HTTP_HOST"
+        add(EnvironText(start: host.utf8Start, count: host.utf8CodeUnitCount), nil)
         pairs = PairReader(pointee.reactor.pointee.settings.environPairs)
         while let pair = pairs.next() { add(pair.name, pair.value) }
         node = pointee.environ.overrides
@@ -94,7 +97,7 @@ extension UnsafeMutablePointer<Exchange> {
         return copy(buffer.readable)
     }
 
-    private func appendUnfolded(_ index: Int, _ buffer: inout ByteBuffer) {
+    func appendUnfolded(_ index: Int, _ buffer: inout ByteBuffer) {
         let slot = pointee.fields[index]
         guard slot.isFolded else { return buffer.append(text(slot.value)) }
         for byte in text(slot.value) { buffer.append(byte == 0x0d || byte == 0x0a ? 0x20 : byte) }
@@ -138,6 +141,10 @@ extension UnsafeMutablePointer<Exchange> {
     func joinedValue(_ first: Int) -> EnvironText? {
         guard let slot = madeSlot(EnvironKey.allCases.count + first) else { return nil }
         if slot.pointee.baseAddress != nil { return slot.pointee }
+        if pointee.fields[first].known == .host, believesProxies, let host = forwarded()?.pointee.host {
+            slot.pointee = host
+            return host
+        }
         if pointee.fields[first].known == .host, !pointee.head.authority.isEmpty {
             // A host in the target outranks the field (RFC 9112 section 3.2.2).
             guard let value = copy(text(pointee.head.authority)) else { return nil }

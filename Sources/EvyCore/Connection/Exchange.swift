@@ -15,7 +15,7 @@ typealias BodyFunction =
 enum ExchangeEnd: Int32 {
     case complete = 0
     case clientReset, clientClosed, writeTimeout, readTimeout, handlerError, aborted, shutdown, limit,
-        protocolError, io
+        protocolError, io, upgraded
 
     /// The name that logs and hosts show.
     var name: StaticString {
@@ -31,6 +31,7 @@ enum ExchangeEnd: Int32 {
         case .limit: return "limit"
         case .protocolError: return "protocol"
         case .io: return "io"
+        case .upgraded: return "upgraded"
         }
     }
 }
@@ -45,9 +46,11 @@ struct Exchange: ~Copyable {
     static let magicAlive: UInt32 = 0x4556_5921
 
     enum Stage: UInt8 { case readingHead, readingBody, serving, hooking, finished }
-    enum Job: UInt8 { case handler, body, hooks }
+    enum Job: UInt8 { case handler, body, writable, hooks }
     enum Response: UInt8 { case none, begun, ended }
     enum BodyMode: UInt8 { case buffer, pull, push }
+    /// The way of a connection from the library to the host.
+    enum Takeover: UInt8 { case none, wanted, failed, given, pumped, over }
     enum BodyEnd: UInt8 { case open, complete, gone, timeout, limit, protocolError }
 
     /// First, and nobody else's: ThreadSanitizer books a change of any member as one of the first byte, so
@@ -73,6 +76,8 @@ struct Exchange: ~Copyable {
     var silentBytesBehind: UInt64 = 0
     /// Output that left the lock and waits for the kernel; `out` follows it.
     var sending = ByteBuffer()
+    /// Behind `sending`: what is sent from where the host keeps it. `out` follows it.
+    var segment: SegmentRef?
     /// The connection closes after this answer.
     var closesConnection = false
 
@@ -116,17 +121,30 @@ struct Exchange: ~Copyable {
     var plan = ResponsePlan(body: .none, keepAlive: false, declaredLength: -1)
     var status: Int32 = 0
     var out = ByteBuffer()
+    /// What follows `out`, in order; each one has behind it the copied output that comes next.
+    var firstSegment: SegmentRef?
+    var lastSegment: SegmentRef?
+    /// A writer was told to slow down, and has not been told to go on.
+    var isFull = false
+    var onWritable = HostNotice()
+    var onGone = HostNotice()
     /// Outlives the request: the next one on this memory probably has the same fields.
     var memo = FieldsMemo()
     var account = Accounting()
     /// Body bytes that may still come under the promised length; -1: no promise.
     var promisedLeft: Int64 = -1
+    var takeover = Takeover.none
+    /// What the host gets of a connection it has taken over, until it was told.
+    var takenDescriptor: Int32 = -1
     var isAborted = false
     var isOverlong = false
 
     var bodyMode = BodyMode.buffer
     var body = ByteBuffer()
     var bodyEnd = BodyEnd.open
+    /// Trailer lines as they came, and the pairs made of them when the host asks.
+    var trailers = ByteBuffer()
+    var trailerPairs = ByteBuffer()
     var bodyReceived: UInt64 = 0
     var wireReceived: UInt64 = 0
     var wantsContinue = false
@@ -219,12 +237,20 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.plan = ResponsePlan(body: .none, keepAlive: false, declaredLength: -1)
         pointee.status = 0
         pointee.out.clear(keepingCapacity: 4096)
+        if pointee.segment != nil || pointee.firstSegment != nil { dropSegments() }
+        pointee.isFull = false
+        pointee.onWritable = HostNotice()
+        pointee.onGone = HostNotice()
         pointee.account.reset()
         pointee.promisedLeft = -1
+        pointee.takeover = .none
+        pointee.takenDescriptor = -1
         pointee.isAborted = false
         pointee.isOverlong = false
         pointee.body.clear(keepingCapacity: 16384)
         pointee.bodyEnd = .open
+        pointee.trailers.clear(keepingCapacity: 0)
+        pointee.trailerPairs.clear(keepingCapacity: 0)
         pointee.bodyReceived = 0
         pointee.wireReceived = 0
         pointee.wantsContinue = false

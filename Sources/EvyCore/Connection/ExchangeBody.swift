@@ -27,8 +27,8 @@ extension UnsafeMutablePointer<Exchange> {
         }
     }
 
-    /// Should body bytes be coming? A client that waits for 100 Continue owes none before the handler asks; and
-    /// what is still to come after the answer is not waited for as long.
+    /// Should body bytes be coming? A client that waits for 100 Continue owes none before the handler asks;
+    /// and what is still to come after the answer is not waited for as long.
     var bodyWait: Connection.Wait {
         withLock {
             guard pointee.bodyEnd == .open, !pointee.wantsContinue else { return .nothing }
@@ -68,6 +68,7 @@ extension UnsafeMutablePointer<Exchange> {
             }
         }
         pointee.changed.signal()
+        if end == .gone { tellGone() }
     }
 
     /// Lock held: is there a piece, or the end, for the body callback?

@@ -102,6 +102,12 @@ extension UnsafeMutablePointer<Reactor> {
                             UnsafeRawBufferPointer(rebasing: window[start..<(start + count)]))
                     }
                     position = next
+                case .trailer(let start, let count, let next):
+                    if isWanted {
+                        exchange.pointee.trailers.append(
+                            UnsafeRawBufferPointer(rebasing: window[start..<(start + count)]))
+                    }
+                    position = next
                 case .needMore(let next):
                     position = next
                     exchange.pauseReadingIfFull()

@@ -58,27 +58,40 @@ extension UnsafeMutablePointer<Exchange> {
     func write(_ data: UnsafeRawBufferPointer) -> HostResult {
         pointee.lock.lock()
         defer { pointee.lock.unlock() }
+        var count = Int64(data.count)
+        if let refusal = admit(&count) { return refusal }
+        let bytes = UnsafeRawBufferPointer(rebasing: data.prefix(Int(count)))
+        if !bytes.isEmpty { append(bytes) }
+        return afterWrite()
+    }
+
+    /// Lock held. Why no piece is taken now; nil: this many bytes of it, where fewer were promised.
+    func admit(_ count: inout Int64) -> HostResult? {
         guard pointee.response == .begun, !pointee.isAborted else {
             return pointee.isGone ? goneResult : .wrongState
         }
         if pointee.connection == nil, pointee.stage != .serving { return goneResult }
         if pointee.isGone, pointee.descriptor < 0 { return goneResult }
-        var bytes = data
-        if pointee.promisedLeft >= 0 {
-            if Int64(bytes.count) > pointee.promisedLeft {
-                bytes = UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(clamping: pointee.promisedLeft)))
-                pointee.isOverlong = true
-            }
-            pointee.promisedLeft -= Int64(bytes.count)
+        guard pointee.promisedLeft >= 0 else { return nil }
+        if count > pointee.promisedLeft {
+            count = pointee.promisedLeft
+            pointee.isOverlong = true
         }
-        if !bytes.isEmpty { append(bytes) }
-        postIfUnattended()
-        if pointee.out.failed { return .outOfMemory }
-        return isAboveHighWater ? .full : .ok
+        pointee.promisedLeft -= count
+        return nil
     }
 
-    /// Ends a streamed answer.
-    func finish() -> HostResult {
+    /// Lock held.
+    func afterWrite() -> HostResult {
+        postIfUnattended()
+        if withTail({ $0.failed }) { return .outOfMemory }
+        guard isAboveHighWater else { return .ok }
+        pointee.isFull = true
+        return .full
+    }
+
+    /// Ends a streamed answer; trailers go out where it is chunked.
+    func finish(trailers: UnsafeRawBufferPointer) -> HostResult {
         pointee.lock.lock()
         defer { pointee.lock.unlock() }
         guard pointee.response == .begun, !pointee.isAborted else {
@@ -89,6 +102,11 @@ extension UnsafeMutablePointer<Exchange> {
             pointee.response = .ended
             return goneResult
         }
+        if !trailers.isEmpty {
+            do throws(ResponseError) { try HTTP1ResponseWriter.checkTrailers(trailers) } catch {
+                return .badField
+            }
+        }
         if pointee.promisedLeft > 0 {
             // Fewer bytes than promised: only a cut tells the client.
             pointee.response = .ended
@@ -98,9 +116,7 @@ extension UnsafeMutablePointer<Exchange> {
             return .ok
         }
         if case .chunked = pointee.plan.body {
-            let before = pointee.out.count
-            HTTP1ResponseWriter.writeLastChunk(into: &pointee.out)
-            pointee.account.queueFraming(pointee.out.count - before)
+            appendFraming { HTTP1ResponseWriter.writeLastChunk(trailers: trailers, into: &$0) }
         }
         return finishOutput()
     }
@@ -146,10 +162,9 @@ extension UnsafeMutablePointer<Exchange> {
 
     // MARK: Parts; lock held
 
-    private func writeStart(_ start: ResponseStart, bodyLength: UInt64?) -> HostResult {
-        guard pointee.response == .none, !pointee.isAborted else {
-            return pointee.isGone ? goneResult : .wrongState
-        }
+    func writeStart(_ start: ResponseStart, bodyLength: UInt64?) -> HostResult {
+        guard pointee.response == .none else { return .wrongState }
+        guard !pointee.isAborted else { return pointee.isGone ? goneResult : .wrongState }
         guard pointee.descriptor >= 0 else { return goneResult }
         guard start.status >= 200, start.status <= 599 else { return .badArgument }
         let settings = pointee.reactor
@@ -201,28 +216,37 @@ extension UnsafeMutablePointer<Exchange> {
     private func append(_ bytes: UnsafeRawBufferPointer) {
         switch pointee.plan.body {
         case .none: return
-        case .length, .untilClose:
-            pointee.out.append(bytes)
-            pointee.account.queueBody(bytes.count)
+        case .length, .untilClose: appendBody(bytes)
         case .chunked:
-            let before = pointee.out.count
-            HTTP1ResponseWriter.writeChunkHeader(byteCount: bytes.count, into: &pointee.out)
-            pointee.account.queueFraming(pointee.out.count - before)
-            pointee.out.append(bytes)
-            pointee.account.queueBody(bytes.count)
-            pointee.out.append("\r\n")
-            pointee.account.queueFraming(2)
+            appendFraming { HTTP1ResponseWriter.writeChunkHeader(byteCount: bytes.count, into: &$0) }
+            appendBody(bytes)
+            appendFraming { $0.append("\r\n") }
         }
     }
 
-    private func finishOutput() -> HostResult {
+    func appendBody(_ bytes: UnsafeRawBufferPointer) {
+        withTail { $0.append(bytes) }
+        pointee.account.queueBody(bytes.count)
+    }
+
+    func appendFraming(_ write: (inout ByteBuffer) -> Void) {
+        let count = withTail {
+            let before = $0.count
+            write(&$0)
+            return $0.count - before
+        }
+        pointee.account.queueFraming(count)
+    }
+
+    func finishOutput() -> HostResult {
         pointee.response = .ended
-        if pointee.out.failed {
+        let hasFailed = withTail { $0.failed }
+        if hasFailed {
             pointee.isAborted = true
             pointee.end = .io
         }
         postIfUnattended()
-        return pointee.out.failed ? .outOfMemory : .ok
+        return hasFailed ? .outOfMemory : .ok
     }
 
     private func refreshDate() {
@@ -230,7 +254,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.date = DateText(secondsSinceEpoch: Clock.secondsSinceEpoch, scratch: &scratch)
     }
 
-    private var goneResult: HostResult { pointee.end == .writeTimeout ? .timeout : .gone }
+    var goneResult: HostResult { pointee.end == .writeTimeout ? .timeout : .gone }
 
     var isAboveHighWater: Bool {
         pointee.account.wireQueued &- pointee.account.wireSent
@@ -242,7 +266,9 @@ extension UnsafeMutablePointer<Exchange> {
         withLock {
             if pointee.isGone, pointee.descriptor < 0 { return goneResult }
             if pointee.isAborted { return .wrongState }
-            return isAboveHighWater ? nil : .ok
+            if isAboveHighWater { return nil }
+            pointee.isFull = false
+            return .ok
         }
     }
 

@@ -15,7 +15,7 @@ enum RunOutcome {
 extension UnsafeMutablePointer<Reactor> {
     /// Runs host code on this thread under the lease, or leaves it to another where all are busy.
     func run(_ exchange: ExchangeRef, _ job: Exchange.Job) -> RunOutcome {
-        let mustQueue = pointee.settings.mayMove && pointee.delegate.mustQueue()
+        let mustQueue = pointee.mayMove && pointee.delegate.mustQueue()
         // Of a request whose handler has not begun no other thread knows.
         if job != .handler { exchange.pointee.lock.lock() }
         exchange.pointee.isRunning = true
@@ -30,15 +30,15 @@ extension UnsafeMutablePointer<Reactor> {
         }
         let worker = pointee.worker
         worker.pointee.exchange = exchange
-        let ticket = loop.pointee.lease.enter()
-        worker.pointee.ticket = ticket
-        if pointee.isUnwatched.load(ordering: .relaxed), pointee.settings.mayMove {
+        worker.pointee.ticket = loop.pointee.lease.enter()
+        if pointee.isUnwatched.load(ordering: .relaxed), pointee.mayMove {
             pointee.delegate.wakeWatcher()
         }
         exchange.perform(job)
         // It may have blocked long, and nobody else has read the clock meanwhile.
-        if !pointee.settings.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }
-        guard loop.pointee.lease.leave(ticket) else {
+        if !pointee.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }
+        // Another one than above where the host has flushed meanwhile.
+        guard loop.pointee.lease.leave(worker.pointee.ticket) else {
             exchange.endRun(rest: worker.pointee.rest)
             return .lost
         }
@@ -52,6 +52,19 @@ extension UnsafeMutablePointer<Reactor> {
         guard isPlain else { return .done }
         passOnTaken(exchange)
         return .passedOn
+    }
+
+    /// The same for a function that belongs to no exchange. False: the loop was lost.
+    func run(_ taken: TaskBoard.Taken, of board: UnsafeMutablePointer<TaskBoard>) -> Bool {
+        let worker = pointee.worker
+        worker.pointee.connection = nil
+        let ticket = loop.pointee.lease.enter()
+        worker.pointee.ticket = ticket
+        if pointee.isUnwatched.load(ordering: .relaxed), pointee.mayMove { pointee.delegate.wakeWatcher() }
+        taken.task.run()
+        let isHeld = loop.pointee.lease.leave(ticket)
+        if board.pointee.finish(taken, now: Clock.monotonicMilliseconds), !isHeld { wake() }
+        return isHeld
     }
 
     /// A new holder takes over from a thread that is still in host code.
@@ -118,7 +131,8 @@ extension UnsafeMutablePointer<Reactor> {
             if !isRunning { exchange.answerWhereNobodyWill() }
             let isEnded = exchange.pointee.response == .ended
             let isAborted = exchange.pointee.isAborted
-            let hasBodyJob = !isRunning && !isEnded && exchange.hasBodyForCallback
+            let takeover = exchange.pointee.takeover
+            let callback = isRunning || isEnded ? nil : exchange.callbackDue
             exchange.pointee.lock.unlock()
             if isAborted, let connection = exchange.pointee.connection {
                 // What was handed over before the cut is on its way; above all other requests' answers.
@@ -128,8 +142,8 @@ extension UnsafeMutablePointer<Reactor> {
             }
             // Without a connection too: the callback is owed the end of the body, and the host may hold the
             // request until it has it.
-            if hasBodyJob {
-                switch run(exchange, .body) {
+            if let callback {
+                switch run(exchange, callback) {
                 case .done: continue
                 case .passedOn: return .next
                 case .queued: return .wait
@@ -139,8 +153,14 @@ extension UnsafeMutablePointer<Reactor> {
             guard let connection = exchange.pointee.connection else {
                 return isRunning ? .wait : complete(exchange)
             }
+            if takeover != .none {
+                if takeover == .wanted { give(exchange, connection) } else { return taken(exchange, isRunning) }
+                continue
+            }
             guard isEnded, !isRunning else {
-                return push(exchange, connection) == .dead ? .gone : .wait
+                guard push(exchange, connection) != .dead else { return .gone }
+                postIfWritable(exchange)
+                return .wait
             }
             return answered(exchange, connection)
         }
@@ -156,6 +176,7 @@ extension UnsafeMutablePointer<Reactor> {
             exchange.pointee.plan.keepAlive, !exchange.pointee.isOverlong, exchange.pointee.stage == .serving,
             !pointee.settings.observesAll, exchange.pointee.connection != nil,
             exchange.pointee.bodyEnd == .complete, exchange.pointee.sending.isEmpty,
+            exchange.pointee.firstSegment == nil, exchange.pointee.segment == nil,
             !exchange.pointee.closesConnection, count <= Worker.batchMax / 4,
             worker.pointee.batch.count + count <= Worker.batchMax
         else { return false }
@@ -179,7 +200,7 @@ extension UnsafeMutablePointer<Reactor> {
             exchange.pointee.closesConnection = true
         }
         pump(exchange)
-        let isPumped = exchange.pointee.sending.isEmpty
+        let isPumped = exchange.pointee.sending.isEmpty && exchange.pointee.segment == nil
         if !exchange.pointee.closesConnection, exchange.pointee.bodyEnd == .complete, isPumped,
             exchange.sealWithoutHooks()
         {
@@ -215,6 +236,12 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.lastUnsent = nil
         exchange.pointee.account.endedAt = loop.pointee.now
         report(exchange)
+    }
+
+    /// The connection is the host's: what happens on it does not end the exchange, its end does.
+    private func taken(_ exchange: ExchangeRef, _ isRunning: Bool) -> Step {
+        guard exchange.withLock({ exchange.pointee.takeover == .over }), !isRunning else { return .gone }
+        return complete(exchange)
     }
 
     /// The response's end is known: hooks, access line, then the connection's next request or its end.
@@ -282,6 +309,7 @@ extension UnsafeMutablePointer<Exchange> {
             let settings = pointee.reactor
             settings.pointee.settings.handler?(settings.pointee.settings.handlerUser, OpaquePointer(self))
         case .body: deliverBody()
+        case .writable: deliverWritable()
         case .hooks: runPosthooks()
         }
     }
@@ -311,5 +339,6 @@ extension UnsafeMutablePointer<Exchange> {
     func noteGone() {
         withLock { pointee.isGone = true }
         pointee.changed.signal()
+        tellGone()
     }
 }

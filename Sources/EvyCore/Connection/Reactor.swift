@@ -34,6 +34,8 @@ struct Reactor: ~Copyable {
     private var scratch = ByteBuffer()
     private var dateSecond: Int64 = -1
     var date = DateText()
+    /// Host code may block: the loop moves on without it. Set once, before the first turn.
+    var mayMove: Bool
     var isAccepting = false
     var isAcceptPaused = false
     /// Set by stop(), seen by the holder: milliseconds of grace + 2; 0: not stopping, 1: for ever.
@@ -52,6 +54,7 @@ struct Reactor: ~Copyable {
         self.loop = .allocate(capacity: 1)
         self.loop.initialize(to: loop)
         self.settings = settings
+        mayMove = settings.mayMove
         self.listeners = listeners
         self.worker = worker
         self.delegate = delegate
@@ -173,6 +176,8 @@ extension UnsafeMutablePointer<Exchange> {
             pointee.onBodyDrop = nil
             drop(pointee.onBodyUser)
         }
+        pointee.onWritable.release()
+        pointee.onGone.release()
         return pointee.keepsServer
             ? Unmanaged.passUnretained(pointee.reactor.pointee.delegate as AnyObject) : nil
     }

@@ -19,8 +19,13 @@ struct ReactorClient: LoopClient {
             return true
         }
         guard let connection = reactor.pointee.table[UInt32(truncatingIfNeeded: token)],
-            connection.pointee.descriptor >= 0, connection.pointee.token == token
+            connection.pointee.descriptor >= 0,
+            connection.pointee.token == token & ~UnsafeMutablePointer<Reactor>.tunnelToken
         else { return true }  // an event of a connection that was closed in this very turn
+        if connection.pointee.tunnel != nil {
+            let isHost = token & UnsafeMutablePointer<Reactor>.tunnelToken != 0
+            return isHost ? reactor.hostReady(connection, events) : reactor.peerReady(connection, events)
+        }
         if events.contains(.readable) || events.isDisjoint(with: [.error, .hangUp]) {
             if events.contains(.writable), !reactor.writable(connection) { return false }
             guard connection.pointee.descriptor >= 0, connection.pointee.token == token else { return true }
@@ -66,6 +71,20 @@ struct ReactorClient: LoopClient {
         return true
     }
 
+    /// Functions of the host run like handlers: one that blocks loses the loop, and the rest goes on
+    /// elsewhere.
+    func tasksDue() -> Bool {
+        let board = reactor.loop.pointee.board
+        for _ in 0..<board.pointee.postedCount {
+            guard let taken = board.pointee.takePosted() else { break }
+            if !reactor.run(taken, of: board) { return false }
+        }
+        while let taken = board.pointee.takeTimer(now: reactor.nowMilliseconds) {
+            if !reactor.run(taken, of: board) { return false }
+        }
+        return true
+    }
+
     func turnEnded() -> Bool {
         let request = reactor.pointee.stopRequest.load(ordering: .acquiring)
         if request != 0 { reactor.drain(request) }
@@ -107,6 +126,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// The last holder leaves.
     func shut() {
         pointee.isClosed.store(true, ordering: .sequentiallyConsistent)
+        loop.pointee.board.pointee.close()
         clearInbox()
     }
 }

@@ -34,6 +34,9 @@ struct Settings {
     var scriptName = UnsafeRawBufferPointer(start: nil, count: 0)
     /// R4 block of the host's own environ pairs.
     var environPairs = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Peers whose forwarded headers count, and which of them.
+    var trustedProxies = UnsafeBufferPointer<AddressRule>(start: nil, count: 0)
+    var forwardedFields: ForwardedFields = []
     var handler: HandlerFunction?
     var handlerUser: UnsafeMutableRawPointer?
 }
@@ -57,6 +60,10 @@ protocol ReactorDelegate: AnyObject {
     func wants(_ level: LogLevel) -> Bool
     /// Host code begins while nobody watches the lease.
     func wakeWatcher()
+    /// The grace is over: what nobody has taken up yet will not be.
+    func wasCut()
+    /// The last turn is over.
+    func ended()
     /// Lines of this turn can be written now.
     func turnEnded()
 }

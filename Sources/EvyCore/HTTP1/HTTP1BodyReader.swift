@@ -11,6 +11,8 @@ struct HTTP1BodyReader: BitwiseCopyable {
     enum Event: Equatable, BitwiseCopyable {
         /// Body bytes at bytes[start..<start+count]; go on at `next`.
         case data(start: Int, count: Int, next: Int)
+        /// Checked bytes of trailer lines (name, colon, value, CR LF) at bytes[start..<start+count].
+        case trailer(start: Int, count: Int, next: Int)
         /// All of it was taken, up to `next`.
         case needMore(next: Int)
         /// The body ended before `next`; what is there belongs to the next request.
@@ -89,18 +91,41 @@ struct HTTP1BodyReader: BitwiseCopyable {
             case .fixedLength, .chunkData:
                 guard index < bytes.byteCount else { return .needMore(next: index) }
                 return takeData(index, bytes.byteCount)
-            case .chunkSize, .chunkExtension, .chunkSizeLineFeed, .chunkDataReturn, .chunkDataLineFeed,
-                .trailerStart, .trailerName, .trailerValue, .trailerLineFeed, .lastLineFeed:
+            case .trailerStart, .trailerName, .trailerValue, .trailerLineFeed:
                 guard index < bytes.byteCount else { return .needMore(next: index) }
-                do throws(HTTPError) {
-                    try takeFraming(bytes.byte(index))
-                } catch {
-                    state = .failed
-                    failure = error
-                    throw error
+                let start = index
+                while isInTrailer, index < bytes.byteCount {
+                    try takeByte(bytes.byte(index))
+                    index &+= 1
                 }
+                // The CR of the empty line is none of theirs.
+                let end = state == .lastLineFeed ? index &- 1 : index
+                if end > start { return .trailer(start: start, count: end &- start, next: index) }
+            case .chunkSize, .chunkExtension, .chunkSizeLineFeed, .chunkDataReturn, .chunkDataLineFeed,
+                .lastLineFeed:
+                guard index < bytes.byteCount else { return .needMore(next: index) }
+                try takeByte(bytes.byte(index))
                 index &+= 1
             }
+        }
+    }
+
+    private var isInTrailer: Bool {
+        switch state {
+        case .trailerStart, .trailerName, .trailerValue, .trailerLineFeed: true
+        case .fixedLength, .chunkSize, .chunkExtension, .chunkSizeLineFeed, .chunkData, .chunkDataReturn,
+            .chunkDataLineFeed, .lastLineFeed, .ended, .failed:
+            false
+        }
+    }
+
+    private mutating func takeByte(_ byte: UInt8) throws(HTTPError) {
+        do throws(HTTPError) {
+            try takeFraming(byte)
+        } catch {
+            state = .failed
+            failure = error
+            throw error
         }
     }
 
@@ -189,7 +214,7 @@ extension HTTP1BodyReader {
         state = .chunkData
     }
 
-    /// Trailer fields are checked like fields, bounded, and dropped: nothing may turn into a header of the
+    /// Trailer fields are checked like fields, bounded, and kept apart: nothing may turn into a header of the
     /// request after the application has decided by the headers it was shown (RFC 9110 section 6.5.1).
     private mutating func takeTrailer(_ byte: UInt8) throws(HTTPError) {
         switch state {

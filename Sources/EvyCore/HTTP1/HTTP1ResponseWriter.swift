@@ -68,10 +68,6 @@ enum HTTP1ResponseWriter {
         out.append("\r\n")
     }
 
-    static func writeLastChunk(into out: inout ByteBuffer) {
-        out.append("0\r\n\r\n")
-    }
-
     static func writeContinue(into out: inout ByteBuffer) {
         out.append("HTTP/1.1 100 Continue\r\n\r\n")
     }

@@ -11,6 +11,7 @@ protocol LoopClient {
     func isReady(_ token: UInt64, _ events: EventSet) -> Bool
     func deadlinePassed(_ index: UInt32) -> Bool
     func inboxFilled() -> Bool
+    func tasksDue() -> Bool
     func turnEnded() -> Bool
 }
 
@@ -23,20 +24,43 @@ struct EventLoop: ~Copyable {
     let poll: EventPoll
     let inbox = Inbox()
     let lease = Lease()
+    let board: UnsafeMutablePointer<TaskBoard>
 
     var nowMilliseconds: Int64 { now / 1_000_000 }
 
     init?(error: inout Int32) {
         guard let poll = EventPoll(error: &error) else { return nil }
         self.poll = poll
+        board = .allocate(capacity: 1)
+        board.initialize(to: TaskBoard())
         now = Clock.monotonicNanoseconds
         deadlines = DeadlineWheel(now: now / 1_000_000)
     }
 
-    /// False: the calling thread has lost the loop.
-    static func turn(_ loop: UnsafeMutablePointer<EventLoop>, _ client: some LoopClient) -> Bool {
-        let timeout =
-            loop.pointee.inbox.isEmpty ? loop.pointee.deadlines.timeout(now: loop.pointee.nowMilliseconds) : 0
+    deinit {
+        board.pointee.close()
+        board.deinitialize(count: 1)
+        board.deallocate()
+    }
+
+    /// Milliseconds until the loop has something to do even if nothing comes; -1: for ever.
+    func timeout(now: Int64) -> Int32 {
+        guard inbox.isEmpty else { return 0 }
+        return Self.sooner(deadlines.timeout(now: now), board.pointee.timeout(now: now))
+    }
+
+    /// Negative: for ever.
+    @inline(__always)
+    private static func sooner(_ one: Int32, _ other: Int32) -> Int32 {
+        one < 0 ? other : other < 0 ? one : min(one, other)
+    }
+
+    /// Waits for at most `milliseconds` (-1: for as long as there is nothing to do). False: the calling
+    /// thread has lost the loop.
+    static func turn(
+        _ loop: UnsafeMutablePointer<EventLoop>, _ client: some LoopClient, milliseconds: Int32 = -1
+    ) -> Bool {
+        let timeout = sooner(loop.pointee.timeout(now: loop.pointee.nowMilliseconds), milliseconds)
         let count = loop.pointee.poll.wait(milliseconds: timeout)
         loop.pointee.now = Clock.monotonicNanoseconds
         client.turnBegan()
@@ -52,6 +76,9 @@ struct EventLoop: ~Copyable {
             if !client.deadlinePassed(index) { return false }
         }
         if !loop.pointee.inbox.isEmpty, !client.inboxFilled() { return false }
+        if loop.pointee.board.pointee.isDue(now: loop.pointee.nowMilliseconds), !client.tasksDue() {
+            return false
+        }
         return client.turnEnded()
     }
 }

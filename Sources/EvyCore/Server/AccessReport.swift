@@ -9,6 +9,7 @@ final class AccessReport {
     private let sink: LogSink?
     private let callback: HostCallback<AccessFunction>?
     private var line = ByteBuffer()
+    private let showsForwardedFor: Bool
     private let clientText: UnsafeMutableRawBufferPointer
 
     /// nil: nobody wants access lines.
@@ -16,8 +17,9 @@ final class AccessReport {
         callback = configuration.access
         sink = callback == nil ? try LogSink.open(configuration.options.accessLog, option: "access_log") : nil
         if callback == nil, sink == nil { return nil }
+        showsForwardedFor = configuration.options.logXForwardedFor
         format = try AccessFormat(
-            configuration.options.accessLogFormat, showsForwardedFor: configuration.options.logXForwardedFor)
+            configuration.options.accessLogFormat, showsForwardedFor: showsForwardedFor)
         // Last: deinit does not run for an object that was never complete.
         clientText = .allocate(byteCount: evy_address.textMax, alignment: 1)
     }
@@ -48,9 +50,12 @@ final class AccessReport {
     private func record(of exchange: ExchangeRef) -> AccessRecord {
         var record = AccessRecord()
         let head = exchange.pointee.head
-        let count = exchange.pointee.peer.write(into: clientText)
+        // Behind X-Forwarded-For, as the ancestors show it, stands the peer itself.
+        let client =
+            showsForwardedFor ? exchange.pointee.peer : exchange.withLock { exchange.clientAddress() }
+        let count = client.write(into: clientText)
         record.clientIP = UnsafeRawBufferPointer(rebasing: clientText[..<count])
-        record.clientPort = exchange.pointee.peer.isUnix ? -1 : Int64(exchange.pointee.peer.port)
+        record.clientPort = client.isUnix || client.port == 0 ? -1 : Int64(client.port)
         record.requestLine = exchange.text(head.requestLine)
         record.method = exchange.text(head.methodName)
         record.path = exchange.text(head.path)

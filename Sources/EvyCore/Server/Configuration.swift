@@ -26,9 +26,12 @@ struct Configuration {
 final class AdoptedDescriptor {
     let descriptor: Int32
     let number: Int32
+    /// What its address asked for, where it was named by one.
+    let traits: ListenAddress.Traits
 
-    init?(_ number: Int32) {
+    init?(_ number: Int32, _ traits: ListenAddress.Traits = ListenAddress.Traits()) {
         self.number = number
+        self.traits = traits
         descriptor = fcntl(number, F_DUPFD_CLOEXEC, 3)
         if descriptor < 0 { return nil }
     }
@@ -49,6 +52,14 @@ final class SettingTexts {
         room[bytes.count] = 0
         rooms.append(room)
         return UnsafeRawBufferPointer(rebasing: room[..<bytes.count])
+    }
+
+    func keep(_ rules: [AddressRule]) -> UnsafeBufferPointer<AddressRule> {
+        let room = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: max(rules.count, 1) * MemoryLayout<AddressRule>.stride,
+            alignment: MemoryLayout<AddressRule>.alignment)
+        rooms.append(room)
+        return UnsafeBufferPointer(room.initializeMemory(as: AddressRule.self, fromContentsOf: rules))
     }
 }
 
@@ -85,6 +96,8 @@ extension Settings {
         serverSoftware = texts.keep(Array("evy/\(Version.text)".utf8))
         scriptName = texts.keep(Array(options.scriptName.utf8))
         environPairs = texts.keep(configuration.environPairs)
+        trustedProxies = texts.keep(AddressList.rules(options.trustedProxies))
+        forwardedFields = ForwardedFields(options.forwardedHeaders)
         handler = configuration.handler?.function
         handlerUser = configuration.handler?.user
     }

@@ -95,12 +95,19 @@ private let bufferBounds: ClosedRange<Int64> = 0...(1 << 30)
 private let countBounds: ClosedRange<Int64> = 0...Int64(Int32.max)
 
 extension Options {
-    static let table: [OptionRow] = capacityRows + limitRows + timeRows + faceRows + logRows + laxRows
+    static let table: [OptionRow] =
+        capacityRows + limitRows + timeRows + faceRows + proxyRows + logRows + laxRows
 
     private static let capacityRows: [OptionRow] = [
         OptionRow(
             "threads", .int(\.threads, 1...1024), "32",
             "most threads that run handlers side by side; 1: the loop waits for each handler"),
+        OptionRow(
+            "lent_threads", .bool(\.lentThreads), "false",
+            "run handlers on threads lent by evy_server_work alone; the library makes none for them"),
+        OptionRow(
+            "pull", .bool(\.pull), "false",
+            "no handler: threads of the host take requests with evy_server_next"),
         OptionRow(
             "backlog", .int(\.backlog, 1...65535), "1024",
             "connections that may wait to be accepted"),

@@ -26,6 +26,8 @@ struct Options: Sendable {
     enum HeaderJoin: String, CaseIterable { case commaSpace = "comma-space", comma }
 
     var threads = 32
+    var lentThreads = false
+    var pull = false
     var backlog = 1024
     var maxConnections = 10000
     var keepAlive = true
@@ -63,6 +65,9 @@ struct Options: Sendable {
     var lenientContentLength = false
     var allowEncodedNul = false
     var serverProtocolFixed = false
+    var proxyProtocol = ProxyProtocol.off
+    var trustedProxies = ""
+    var forwardedHeaders = "x-forwarded-for x-forwarded-proto"
 
     /// Sets an option from text. On an error nothing has changed.
     mutating func set(_ key: String, _ value: String) throws(OptionError) {

@@ -15,7 +15,7 @@ struct ServerError: Error {
 /// Ownership: shared by its handle, its threads while they run, and requests the host keeps.
 /// Thread:    any; what changes is atomic, behind `gate`, or the reactor's own.
 final class Server: ReactorDelegate, @unchecked Sendable {
-    private enum State { case new, running, joined }
+    enum State { case new, running, joined }
 
     let listeners: [Listener]
     /// The listeners' texts, lent to the host.
@@ -24,20 +24,33 @@ final class Server: ReactorDelegate, @unchecked Sendable {
     let errorText = LentText()
     private let configuration: Configuration
     private let texts = SettingTexts()
-    private let crew: Crew
-    private let reactor: ReactorRef
+    let crew: Crew
+    let reactor: ReactorRef
     private let accessReport: AccessReport?
     private let eventLog: EventLog
-    private let gate = Condition()
-    private var state = State.new
+    let gate = Condition()
+    /// Under the gate.
+    var state = State.new
+    /// The host turns the loop itself. Under the gate.
+    var isStepped = false
+    /// The handle was freed inside a step, which has to bring all to an end.
+    let isGivenUp = Atomic<Bool>(false)
+    /// The thread that is inside a step, and the one that was last.
+    let stepper = Atomic<UInt>(0)
+    let lastStepper = Atomic<UInt>(0)
+    /// Requests that wait for evy_server_next; nil where a handler gets them.
+    let pullQueue: PullQueue?
     private let process = evy_process()
     private var isMade = false
 
     /// Opens, binds and listens: from here on clients can connect, and wait.
     init(_ configuration: Configuration) throws(ServerError) {
-        guard configuration.handler != nil else {
-            throw ServerError(kind: .argument, text: "no request handler was given")
+        let isPulled = configuration.options.pull
+        guard isPulled != (configuration.handler != nil) else {
+            let text = isPulled ? "option pull excludes a request handler" : "no request handler was given"
+            throw ServerError(kind: .argument, text: text)
         }
+        pullQueue = isPulled ? PullQueue() : nil
         guard !configuration.listeners.isEmpty else {
             throw ServerError(kind: .argument, text: "no address to listen on was given")
         }
@@ -59,8 +72,14 @@ final class Server: ReactorDelegate, @unchecked Sendable {
             text.set(listener.text)
             return text
         }
-        let settings = Settings(configuration, texts: texts)
-        crew = Crew(limit: configuration.options.threads, headMax: settings.limits.headerBytesMax)
+        var settings = Settings(configuration, texts: texts)
+        if let pullQueue {
+            settings.handler = PullQueue.handler
+            settings.handlerUser = pullQueue.pointer
+        }
+        crew = Crew(
+            limit: configuration.options.threads, headMax: settings.limits.headerBytesMax,
+            makesThreads: !configuration.options.lentThreads)
         reactor = .allocate(capacity: 1)
         var error: Int32 = 0
         guard let worker = crew.makeFirstWorker(),
@@ -81,17 +100,25 @@ final class Server: ReactorDelegate, @unchecked Sendable {
 
     private static func open(_ configuration: Configuration) throws(ServerError) -> [Listener] {
         let backlog = Int32(clamping: configuration.options.backlog)
+        let requiresProxy = configuration.options.proxyProtocol == .require
         var opened: [Listener] = []
         for listener in configuration.listeners {
             do throws(SocketError) {
                 switch listener.source {
                 case .address(let address):
-                    let fd = try Sockets.listen(
+                    let socket = try Sockets.listen(
                         address, backlog: backlog, reusePort: configuration.options.reusePort)
-                    opened.append(Listener(descriptor: fd, address: address, tls: listener.tls))
+                    opened.append(
+                        Listener(
+                            socket, isAdopted: false, tls: listener.tls,
+                            takesProxyHeader: address.traits.takesProxyHeader ?? requiresProxy))
                 case .descriptor(let adopted):
-                    let fd = try Sockets.adopt(adopted.descriptor, backlog: backlog)
-                    opened.append(Listener(descriptor: fd, address: nil, tls: listener.tls))
+                    let fd = try Sockets.adopt(
+                        adopted.descriptor, backlog: adopted.traits.backlog ?? backlog)
+                    opened.append(
+                        Listener(
+                            BoundSocket(descriptor: fd), isAdopted: true, tls: listener.tls,
+                            takesProxyHeader: adopted.traits.takesProxyHeader ?? requiresProxy))
                 }
             } catch {
                 throw ServerError(kind: .bind, text: error.text)
@@ -101,7 +128,7 @@ final class Server: ReactorDelegate, @unchecked Sendable {
     }
 
     var isForked: Bool { evy_process() != process }
-    var isMember: Bool { crew.isMember }
+    var isMember: Bool { crew.isMember || stepper.load(ordering: .relaxed) == Thread.current }
 
     // MARK: Life
 
@@ -125,19 +152,25 @@ final class Server: ReactorDelegate, @unchecked Sendable {
             state = .running
             return true
         }
-        guard isFresh else {
-            throw ServerError(kind: .state, text: "the server was started or stopped before")
+        guard isFresh else { throw Self.notFresh }
+        announce()
+        guard crew.start(reactor, keeping: self, onCaller: onCaller) else {
+            gate.withLock { state = .new }
+            throw ServerError(kind: .noMemory, text: "cannot start a thread")
         }
+    }
+
+    static var notFresh: ServerError {
+        ServerError(kind: .state, text: "the server was started or stopped before")
+    }
+
+    func announce() {
         for listener in listeners {
             let scheme = listener.tls == nil ? "http" : "https"
             let shown =
                 listener.text.hasPrefix("unix:")
                 ? "http:" + listener.text.dropFirst(5) : "\(scheme)://\(shownAddress(listener, scheme))/"
             eventLog.write(.info, "(\(process)) wsgi starting up on \(shown)")
-        }
-        guard crew.start(reactor, keeping: self, onCaller: onCaller) else {
-            gate.withLock { state = .new }
-            throw ServerError(kind: .noMemory, text: "cannot start a thread")
         }
     }
 
@@ -168,6 +201,19 @@ final class Server: ReactorDelegate, @unchecked Sendable {
             seen = result.original
         }
         reactor.wake()
+        // Threads lent to a server that will not start any more.
+        if gate.withLock({ state == .new }) {
+            crew.end()
+            ended()
+        }
+    }
+
+    /// The calling thread is one of the server's until it has stopped.
+    func lend() throws(ServerError) {
+        guard !gate.withLock({ isStepped }) else {
+            throw ServerError(kind: .state, text: "the host steps this server: it needs no threads")
+        }
+        guard crew.lend() else { throw ServerError(kind: .noMemory, text: "out of memory") }
     }
 
     /// Keeps the text of a failed call, on whatever thread it failed.
@@ -182,6 +228,9 @@ final class Server: ReactorDelegate, @unchecked Sendable {
         guard !isMember else {
             throw ServerError(kind: .state, text: "a handler cannot wait for the server that runs it")
         }
+        guard lastStepper.load(ordering: .relaxed) != Thread.current else {
+            throw ServerError(kind: .state, text: "who steps a server steps it until it has ended")
+        }
         var moment: Int64?
         if milliseconds >= 0 {
             let limited = min(milliseconds, Int64.max / 4_000_000)
@@ -195,9 +244,20 @@ final class Server: ReactorDelegate, @unchecked Sendable {
     /// The handle is given up.
     func close() {
         // In a forked child the gate may be held for ever.
-        guard !isForked, gate.withLock({ state == .running }) else { return }
-        stop(grace: 0)
-        if isMember { crew.abandon() } else { _ = try? wait(milliseconds: -1) }
+        guard !isForked else { return }
+        let (state, isStepped) = gate.withLock { (self.state, self.isStepped) }
+        if state == .new { crew.end() }
+        if state == .running {
+            stop(grace: 0)
+            if isStepped {
+                endSteps()
+            } else if isMember {
+                crew.abandon()
+            } else {
+                _ = try? wait(milliseconds: -1)
+            }
+        }
+        pullQueue?.close()
     }
 
     // MARK: What the reactor asks
@@ -208,6 +268,8 @@ final class Server: ReactorDelegate, @unchecked Sendable {
     func wakeWatcher() { crew.wakeWatcher() }
     func finished(_ exchange: ExchangeRef) { accessReport?.write(exchange) }
     func turnEnded() { accessReport?.flush() }
+    func wasCut() { pullQueue?.releaseRequests() }
+    func ended() { pullQueue?.noteEnd() }
     func wants(_ level: LogLevel) -> Bool { eventLog.wants(level) }
     func log(_ level: LogLevel, _ text: String) { eventLog.write(level, text) }
 }

@@ -31,10 +31,10 @@ final class Condition: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    func withLock<R>(_ body: () -> R) -> R {
+    func withLock<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        return body()
+        return try body()
     }
 
     func lock() { pthread_mutex_lock(mutex) }

@@ -55,6 +55,15 @@ struct FutexEvent: ~Copyable {
         if waiters.load(ordering: .sequentiallyConsistent) != 0 { wake() }
     }
 
+    /// Where any one of those who wait will do.
+    @inline(__always)
+    func signalOne() {
+        word.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        if waiters.load(ordering: .sequentiallyConsistent) != 0 {
+            withAddress(of: word) { evy_futex_wake($0, 1) }
+        }
+    }
+
     @inline(never)
     private func wake() {
         withAddress(of: word) { evy_futex_wake($0, Int32.max) }

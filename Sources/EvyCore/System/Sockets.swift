@@ -10,56 +10,34 @@ struct SocketError: Error {
     var text: String
 }
 
-/// Where to listen, as the host wrote it.
-struct ListenAddress {
-    enum Form {
-        case internet(host: String, port: UInt16)
-        case unix(path: String, mode: UInt32?)
-    }
-    var text: String
-    var form: Form
-
-    /// "host:port", ":port", "[v6]:port", "unix:/path", "unix:/path?mode=660"; nil: none of these.
-    init?(_ text: String) {
-        self.text = text
-        if text.hasPrefix("unix:") {
-            let parts = text.dropFirst(5).split(
-                separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-            var mode: UInt32?
-            if parts.count == 2 {
-                guard parts[1].hasPrefix("mode="), let value = UInt32(parts[1].dropFirst(5), radix: 8),
-                    value <= 0o777
-                else { return nil }
-                mode = value
-            }
-            let path = String(parts[0])
-            guard !path.isEmpty, path.utf8.count < 108 else { return nil }
-            form = .unix(path: path, mode: mode)
-            return
-        }
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]),
-            !text[text.index(after: colon)...].hasPrefix("+")
-        else { return nil }
-        var host = String(text[..<colon])
-        if host.hasPrefix("[") {
-            guard host.hasSuffix("]"), host.count > 2 else { return nil }
-            host = String(host.dropFirst().dropLast())
-        } else if host.contains(where: { $0 == ":" || $0.isWhitespace }) {
-            return nil
-        }
-        form = .internet(host: host.isEmpty ? "0.0.0.0" : host, port: port)
-    }
+/// A bound, listening, non-blocking socket, and the file it may have.
+struct BoundSocket {
+    let descriptor: Int32
+    var file: SocketFile?
 }
 
 enum Sockets {
-    /// A bound, listening, non-blocking socket.
-    static func listen(_ address: ListenAddress, backlog: Int32, reusePort: Bool) throws(SocketError) -> Int32
-    {
+    static func listen(
+        _ address: ListenAddress, backlog: Int32, reusePort: Bool
+    ) throws(SocketError) -> BoundSocket {
+        let backlog = address.traits.backlog ?? backlog
         switch address.form {
         case .internet(let host, let port):
-            return try listenInternet(address, host: host, port: port, backlog: backlog, reusePort: reusePort)
-        case .unix(let path, let mode):
-            return try listenUnix(address, path: path, mode: mode, backlog: backlog)
+            return BoundSocket(
+                descriptor: try listenInternet(
+                    address, host: host, port: port, backlog: backlog, reusePort: reusePort))
+        case .unix(let path):
+            return try listenUnix(address, backlog) { (fd) throws(SocketError) in
+                try UnixSocket.bind(fd, to: path, address.traits)
+            }
+        case .abstract(let name):
+            return try listenUnix(address, backlog) { (fd) throws(SocketError) in
+                try UnixSocket.bind(fd, toAbstract: name)
+                return nil
+            }
+        case .descriptor, .systemd:
+            // These are adopted when they are named.
+            throw failure("bind", address, EINVAL)
         }
     }
 
@@ -81,8 +59,11 @@ enum Sockets {
         do throws(SocketError) {
             try set(fd, SOL_SOCKET, SO_REUSEADDR, address)
             if reusePort { try set(fd, SOL_SOCKET, SO_REUSEPORT, address) }
-            // "[::]" is IPv6 alone: two listeners say it when both are wanted.
-            if first.pointee.ai_family == AF_INET6 { try set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, address) }
+            // Always said: what a system does without being told is its administrator's choice.
+            if first.pointee.ai_family == AF_INET6 {
+                let value: Int32 = address.traits.onlyIPv6 ? 1 : 0
+                try set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, address, value)
+            }
             try check(bind(fd, first.pointee.ai_addr, first.pointee.ai_addrlen), "bind", address)
             try check(Glibc.listen(fd, backlog), "listen on", address)
         } catch {
@@ -92,52 +73,30 @@ enum Sockets {
         return fd
     }
 
+    /// Mode and owner are set before listen: until then every connect is refused.
     private static func listenUnix(
-        _ address: ListenAddress, path: String, mode: UInt32?, backlog: Int32
-    ) throws(SocketError) -> Int32 {
+        _ address: ListenAddress, _ backlog: Int32, _ bind: (Int32) throws(SocketError) -> SocketFile?
+    ) throws(SocketError) -> BoundSocket {
         let fd = try open(address, family: AF_UNIX)
-        var name = sockaddr_un()
-        name.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &name.sun_path) { room in
-            for (index, byte) in path.utf8.prefix(room.count - 1).enumerated() { room[index] = byte }
-        }
+        var file: SocketFile?
         do throws(SocketError) {
-            removeStale(path, name)
-            // The mode is set before listen, so nobody can connect while it is still too wide.
-            try check(bindUnix(fd, name), "bind", address)
-            if let mode { try check(chmod(path, mode), "set the mode of", address) }
-            try check(Glibc.listen(fd, backlog), "listen on", address)
+            file = try bind(fd)
         } catch {
             SystemCalls.close(fd)
-            throw error
+            throw SocketError(errno: error.errno, text: "cannot bind \(address.text): \(error.text)")
         }
-        return fd
-    }
-
-    private static func bindUnix(_ fd: Int32, _ name: sockaddr_un) -> Int32 {
-        withUnsafeBytes(of: name) { raw in
-            guard let base = raw.baseAddress else { return -1 }
-            return bind(fd, base.assumingMemoryBound(to: sockaddr.self), socklen_t(raw.count))
+        guard Glibc.listen(fd, backlog) == 0 else {
+            let code = errno
+            file?.remove()
+            SystemCalls.close(fd)
+            throw failure("listen on", address, code)
         }
-    }
-
-    /// A socket file whose server is dead is removed; a live one, or any other file, stays and bind says so.
-    private static func removeStale(_ path: String, _ name: sockaddr_un) {
-        var facts = stat()
-        guard lstat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFSOCK else { return }
-        let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | 0x80000, 0)
-        guard probe >= 0 else { return }
-        defer { SystemCalls.close(probe) }
-        let connected = withUnsafeBytes(of: name) { raw -> Int32 in
-            guard let base = raw.baseAddress else { return 0 }
-            return connect(probe, base.assumingMemoryBound(to: sockaddr.self), socklen_t(raw.count))
-        }
-        if connected < 0, errno == ECONNREFUSED { unlink(path) }
+        return BoundSocket(descriptor: fd, file: file)
     }
 
     /// A duplicate of a bound stream socket of the host, listening and non-blocking.
     static func adopt(_ fd: Int32, backlog: Int32) throws(SocketError) -> Int32 {
-        let name = ListenAddress.descriptor(fd)
+        let name = "descriptor \(fd)"
         let copy = fcntl(fd, F_DUPFD_CLOEXEC, 3)
         guard copy >= 0 else { throw failure("use", name, errno) }
         do throws(SocketError) {
@@ -180,30 +139,27 @@ enum Sockets {
         return fd
     }
 
-    private static func set(_ fd: Int32, _ level: Int32, _ option: Int32, _ address: ListenAddress)
-        throws(SocketError)
-    {
-        var one: Int32 = 1
-        try check(setsockopt(fd, level, option, &one, socklen_t(MemoryLayout<Int32>.size)), "set up", address)
+    private static func set(
+        _ fd: Int32, _ level: Int32, _ option: Int32, _ address: ListenAddress, _ value: Int32 = 1
+    ) throws(SocketError) {
+        var value = value
+        try check(
+            setsockopt(fd, level, option, &value, socklen_t(MemoryLayout<Int32>.size)), "set up", address)
     }
 
     private static func check(_ result: Int32, _ what: String, _ address: ListenAddress) throws(SocketError) {
-        guard result >= 0 else { throw failure(what, address, errno) }
+        try check(result, what, address.text)
+    }
+
+    private static func check(_ result: Int32, _ what: String, _ name: String) throws(SocketError) {
+        guard result >= 0 else { throw failure(what, name, errno) }
     }
 
     private static func failure(_ what: String, _ address: ListenAddress, _ code: Int32) -> SocketError {
-        SocketError(errno: code, text: "cannot \(what) \(address.text): \(SystemCalls.text(of: code))")
-    }
-}
-
-extension ListenAddress {
-    /// Only a name for error texts.
-    fileprivate static func descriptor(_ fd: Int32) -> ListenAddress {
-        ListenAddress(text: "descriptor \(fd)", form: .internet(host: "", port: 0))
+        failure(what, address.text, code)
     }
 
-    private init(text: String, form: Form) {
-        self.text = text
-        self.form = form
+    private static func failure(_ what: String, _ name: String, _ code: Int32) -> SocketError {
+        SocketError(errno: code, text: "cannot \(what) \(name): \(SystemCalls.text(of: code))")
     }
 }

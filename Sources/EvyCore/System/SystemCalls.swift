@@ -11,6 +11,11 @@ enum SystemCalls {
         evy_recv(fd, room.baseAddress, room.count)
     }
 
+    /// The bytes stay in the socket.
+    static func peek(_ fd: Int32, into room: UnsafeMutableRawBufferPointer) -> Int {
+        evy_peek(fd, room.baseAddress, room.count)
+    }
+
     @inline(__always)
     static func send(_ fd: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         evy_send(fd, bytes.baseAddress, bytes.count)
@@ -20,6 +25,33 @@ enum SystemCalls {
     static func send(_ fd: Int32, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Int {
         evy_send2(fd, first.baseAddress, first.count, second.baseAddress, second.count)
     }
+
+    /// More will follow at once.
+    static func sendMore(_ fd: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        evy_send_more(fd, bytes.baseAddress, bytes.count)
+    }
+
+    /// From a file at an offset; 0: the file ends there.
+    static func sendFile(_ fd: Int32, _ file: Int32, _ offset: Int64, _ count: Int) -> Int {
+        evy_sendfile(fd, file, offset, count)
+    }
+
+    static func read(_ file: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int64) -> Int {
+        evy_pread(file, room.baseAddress, room.count, offset)
+    }
+
+    /// A duplicate of a regular file, and its size.
+    static func adoptFile(_ file: Int32, size: inout Int64) -> Int32 { evy_adopt_file(file, &size) }
+
+    /// Is it the system that lacks something, not the argument?
+    static func isShortage(_ error: Int32) -> Bool { error == -EMFILE || error == -ENFILE || error == -ENOMEM }
+
+    /// Two connected sockets, the lent one blocking. Result: 0 or -errno.
+    static func socketPair(loopEnd: inout Int32, lentEnd: inout Int32) -> Int32 {
+        evy_socket_pair(&loopEnd, &lentEnd)
+    }
+
+    static func setBlocking(_ fd: Int32) { evy_set_blocking(fd) }
 
     static func accept(_ listener: Int32, peer: inout evy_address) -> Int32 { evy_accept(listener, &peer) }
 

@@ -12,22 +12,21 @@ final class Listener {
     /// "127.0.0.1:8080", "[::1]:8443" or "unix:/run/a.sock"
     let text: String
     let tls: TLSProvider?
-    private let path: String?
+    /// Every connection begins with a PROXY protocol header.
+    let takesProxyHeader: Bool
+    private let file: SocketFile?
     /// The host's own sockets keep listening when the server stops.
     private let isAdopted: Bool
 
-    init(descriptor: Int32, address: ListenAddress?, tls: TLSProvider?) {
-        self.descriptor = descriptor
+    init(_ socket: BoundSocket, isAdopted: Bool, tls: TLSProvider?, takesProxyHeader: Bool) {
+        descriptor = socket.descriptor
+        file = socket.file
         self.tls = tls
+        self.takesProxyHeader = takesProxyHeader
+        self.isAdopted = isAdopted
         local = SystemCalls.localAddress(descriptor)
-        isAdopted = address == nil
-        var bound: String?
-        if let address, case .unix(let path, _) = address.form { bound = path }
-        path = bound
-        if let bound {
-            text = "unix:" + bound
-        } else if local.isUnix {
-            text = "unix:"
+        if local.isUnix {
+            text = UnixSocket.text(of: descriptor)
         } else {
             text = local.isIPv6 ? "[\(local.text)]:\(local.port)" : "\(local.text):\(local.port)"
         }
@@ -38,7 +37,7 @@ final class Listener {
     /// New clients are refused from here on, unless the host listens on as well.
     func close() {
         guard descriptor >= 0 else { return }
-        if let path { unlink(path) }
+        file?.remove()
         SystemCalls.close(descriptor)
         descriptor = -1
     }

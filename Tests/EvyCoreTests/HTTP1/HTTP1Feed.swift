@@ -16,6 +16,8 @@ struct HTTP1Feed {
     private var reader: HTTP1BodyReader?
     private var facts = ""
     private var body: [UInt8] = []
+    /// Of all requests, as they came.
+    private(set) var trailers: [UInt8] = []
     private var isRefused = false
 
     init(limits: HTTPLimits = HTTPLimits(), laxness: HTTPLaxness = []) {
@@ -80,6 +82,10 @@ struct HTTP1Feed {
             switch try current.read(bytes.span.bytes, from: position) {
             case .data(let start, let count, let next):
                 body += bytes[start..<start + count]
+                position = next
+                return true
+            case .trailer(let start, let count, let next):
+                trailers += bytes[start..<start + count]
                 position = next
                 return true
             case .needMore(let next):

@@ -278,7 +278,8 @@ import Testing
         HTTP1ResponseWriter.writeChunkHeader(byteCount: -1, into: &out)
         #expect(text(out) == "1f\r\n")
         out.clear(keepingCapacity: 100)
-        HTTP1ResponseWriter.writeLastChunk(into: &out)
+        HTTP1ResponseWriter.writeLastChunk(
+            trailers: UnsafeRawBufferPointer(start: nil, count: 0), into: &out)
         HTTP1ResponseWriter.writeContinue(into: &out)
         #expect(text(out) == "0\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n")
     }

@@ -48,11 +48,9 @@ final class RawClient {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        if result != 0 {
-            let reason = String(cString: strerror(errno))
-            close(descriptor)
-            throw RawClientError(text: reason)
-        }
+        // Every property is set, so deinit closes: a close here would be a second one, of whatever another
+        // thread has opened since.
+        if result != 0 { throw RawClientError(text: String(cString: strerror(errno))) }
     }
 
     deinit { close(descriptor) }

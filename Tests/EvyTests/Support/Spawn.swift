@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Spawn - runs a program (curl, openssl) and keeps what it prints.
+// Spawn - runs a program (curl, openssl, python3) and keeps what it prints.
 internal import Glibc
 internal import Testing
 
@@ -10,30 +10,55 @@ struct Spawned {
     var text: String { String(decoding: output, as: UTF8.self) }
 }
 
-/// Runs a program of PATH to its end; standard error goes with standard output.
-func run(_ command: String...) throws -> Spawned {
-    var ends: [Int32] = [0, 0]
-    // A socket pair, because it can be closed on exec from its first moment.
-    try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
-    posix_spawn_file_actions_adddup2(&actions, ends[1], 2)
-    var arguments = command.map { strdup($0) } + [nil]
-    var environment = [strdup("PATH=/usr/local/bin:/usr/bin:/bin"), nil]
-    defer { (arguments + environment).forEach { free($0) } }
-    var process: pid_t = 0
-    try #require(posix_spawnp(&process, command[0], &actions, nil, &arguments, &environment) == 0)
-    close(ends[1])
-    var output: [UInt8] = []
-    var piece = [UInt8](repeating: 0, count: 65536)
-    while case let count = read(ends[0], &piece, piece.count), count > 0 { output += piece[..<count] }
-    close(ends[0])
-    var status: Int32 = 0
-    waitpid(process, &status, 0)
-    return Spawned(status: status & 0x7f == 0 ? status >> 8 & 0xff : -1, output: output)
+/// Runs a program of PATH to its end; standard error goes with standard output, and its input is empty.
+func run(_ command: String...) throws -> Spawned { try Program(command).finish() }
+
+/// A program that runs meanwhile: it can be read from, and is told to go on by the end of its input.
+final class Program {
+    private let end: Int32
+    private var process: pid_t = 0
+    private var output: [UInt8] = []
+    private var piece = [UInt8](repeating: 0, count: 65536)
+
+    init(_ command: [String]) throws {
+        var ends: [Int32] = [0, 0]
+        // A socket pair, because it can be closed on exec from its first moment.
+        try #require(
+            socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
+        end = ends[0]
+        defer { close(ends[1]) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        for standard in 0...2 { posix_spawn_file_actions_adddup2(&actions, ends[1], Int32(standard)) }
+        var arguments = command.map { strdup($0) } + [nil]
+        var environment = [strdup("PATH=/usr/local/bin:/usr/bin:/bin"), nil]
+        defer { (arguments + environment).forEach { free($0) } }
+        try #require(posix_spawnp(&process, command[0], &actions, nil, &arguments, &environment) == 0)
+    }
+
+    deinit { close(end) }
+
+    private func fill() -> Bool {
+        let count = read(end, &piece, piece.count)
+        if count > 0 { output += piece[..<count] }
+        return count > 0
+    }
+
+    /// The first line of what it prints; all of it, when there is no whole line.
+    func firstLine() -> String {
+        while !output.contains(0x0a), fill() {}
+        return String(decoding: output.prefix { $0 != 0x0a }, as: UTF8.self)
+    }
+
+    /// Ends its input, and waits for its end; the output is all it has ever printed.
+    func finish() -> Spawned {
+        shutdown(end, Int32(SHUT_WR))
+        while fill() {}
+        var status: Int32 = 0
+        waitpid(process, &status, 0)
+        return Spawned(status: status & 0x7f == 0 ? status >> 8 & 0xff : -1, output: output)
+    }
 }
 
 /// A folder that goes with its owner.

@@ -106,7 +106,7 @@ SIGNATURES: dict[str, tuple] = {
     "evy_respond": (c_int32, [c_void_p, c_int32, c_char_p, c_char_p, c_size_t, c_char_p, c_size_t]),
     "evy_resp_begin": (c_int32, [c_void_p, c_int32, c_char_p, c_char_p, c_size_t, c_int64]),
     "evy_resp_write": (c_int32, [c_void_p, c_char_p, c_size_t, c_int64]),
-    "evy_resp_end": (c_int32, [c_void_p]),
+    "evy_resp_end": (c_int32, [c_void_p, c_char_p, c_size_t]),
     "evy_resp_abort": (c_int32, [c_void_p]),
     # post hooks and the outcome
     "evy_posthook_add": (c_int32, [c_void_p, HandlerFunction, c_void_p, DropFunction]),

@@ -186,7 +186,7 @@ class Response:
         if not self.has_begun:
             self._begin()
         self.has_ended = True
-        self._check(lib.evy_resp_end(self._req))
+        self._check(lib.evy_resp_end(self._req, None, 0))
 
     def _check(self, status: int) -> None:
         if status >= 0:

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// ConnectionSegment - sends memory of the host and parts of files from where they lie.
+// Room: Connection. Spec: sendfile(2). Order on the wire: see ConnectionOutput.
+
+internal import CSystem
+internal import Glibc
+
+extension UnsafeMutablePointer<Reactor> {
+    /// What one connection may take from files in one turn, so that a fast client does not starve others.
+    static var segmentBytesPerTurn: Int { 1 << 20 }
+    /// A piece to read and encrypt at a time.
+    static var fileReadMax: Int { 32 << 10 }
+
+    /// The batch, then the segment at the front of the current exchange; a plain socket.
+    func flushSegment(_ connection: ConnectionRef) -> Flushed {
+        guard let exchange = connection.pointee.current, let segment = exchange.pointee.segment else {
+            return flush(connection)
+        }
+        return segment.pointee.isFile
+            ? flushFile(connection, exchange, segment) : flushMemory(connection, exchange, segment)
+    }
+
+    private func flushMemory(
+        _ connection: ConnectionRef, _ exchange: ExchangeRef, _ segment: SegmentRef
+    ) -> Flushed {
+        let worker = pointee.worker
+        let batchCount = worker.pointee.batch.count
+        let count = segment.pointee.bytes.count
+        let sent =
+            batchCount == 0
+            ? SystemCalls.send(connection.pointee.descriptor, segment.pointee.bytes)
+            : SystemCalls.send(
+                connection.pointee.descriptor, worker.pointee.batch.readable, segment.pointee.bytes)
+        guard sent >= 0 else { return sendFailed(connection, -sent) }
+        let fromBatch = min(sent, batchCount)
+        worker.pointee.batch.consume(fromBatch)
+        segment.pointee.advance(sent - fromBatch)
+        book(connection, sent)
+        if sent < batchCount + count { return block(connection, progressed: sent > 0) }
+        exchange.finishSegment()
+        return flush(connection)
+    }
+
+    private func flushFile(
+        _ connection: ConnectionRef, _ exchange: ExchangeRef, _ segment: SegmentRef
+    ) -> Flushed {
+        let worker = pointee.worker
+        let batchCount = worker.pointee.batch.count
+        if batchCount > 0 {
+            let sent = SystemCalls.sendMore(connection.pointee.descriptor, worker.pointee.batch.readable)
+            guard sent >= 0 else { return sendFailed(connection, -sent) }
+            worker.pointee.batch.consume(sent)
+            book(connection, sent)
+            if sent < batchCount { return block(connection, progressed: sent > 0) }
+        }
+        var budget = Self.segmentBytesPerTurn
+        while !segment.pointee.isTaken {
+            // The rest comes in the next turn: the socket has room, so epoll says so at once.
+            guard budget > 0 else { return block(connection, progressed: true) }
+            let wanted = Int(min(segment.pointee.left, Int64(budget)))
+            let sent = SystemCalls.sendFile(
+                connection.pointee.descriptor, segment.pointee.descriptor, segment.pointee.offset, wanted)
+            if sent == -Int(EAGAIN) {
+                return block(connection, progressed: budget < Self.segmentBytesPerTurn)
+            }
+            guard sent >= 0 else { return sendFailed(connection, -sent) }
+            guard sent > 0 else { return fileEnded(connection, exchange, segment) }
+            segment.pointee.advance(sent)
+            budget -= sent
+            book(connection, sent)
+        }
+        exchange.finishSegment()
+        return flush(connection)
+    }
+
+    /// It has become shorter since it was handed over: only a cut tells the client.
+    func fileEnded(_ connection: ConnectionRef, _ exchange: ExchangeRef, _ segment: SegmentRef) -> Flushed {
+        pointee.delegate.log(
+            .warn,
+            "answer to request \(exchange.pointee.id): the file ended \(segment.pointee.left) bytes too early")
+        fail(connection, .handlerError)
+        return .dead
+    }
+
+    private func book(_ connection: ConnectionRef, _ count: Int) {
+        connection.pointee.socketSent &+= UInt64(count)
+        didSend(connection, UInt64(count))
+    }
+
+    /// A writer that was told to slow down may go on: its callback runs in the next turn, behind others.
+    func postIfWritable(_ exchange: ExchangeRef) {
+        if exchange.withLock({ exchange.isWritableDue }) { post(exchange) }
+    }
+}

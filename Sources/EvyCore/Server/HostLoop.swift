@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// HostLoop - a server inside a loop of the host's: a descriptor to watch, a deadline, and a step.
+// Room: Server. Thread: one at a time, not always the same; stop, wake and deferred answers from any.
+
+internal import Synchronization
+
+extension Server {
+    enum Step { case served, ended }
+
+    /// What the host's poll loop watches for readability: the epoll set itself.
+    func pollDescriptor() throws(ServerError) -> Int32 {
+        try beginSteps()
+        return reactor.loop.pointee.poll.descriptor
+    }
+
+    /// Milliseconds until a step is due even if the descriptor stays silent; -1: it is not.
+    func nextDeadline() throws(ServerError) -> Int64 {
+        try beginSteps()
+        guard gate.withLock({ state == .running }) else { return -1 }
+        return Int64(reactor.loop.pointee.timeout(now: Clock.monotonicMilliseconds))
+    }
+
+    /// One turn of the loop: waits for at most so long, then serves what is there.
+    func step(milliseconds: Int64) throws(ServerError) -> Step {
+        try beginSteps()
+        try enterStep()
+        defer { leaveStep() }
+        if gate.withLock({ state == .joined }) { return .ended }
+        turn(Int32(clamping: max(-1, milliseconds)))
+        while isGivenUp.load(ordering: .relaxed), !reactor.isFinished { turn(-1) }
+        return finishIfOver() ? .ended : .served
+    }
+
+    /// The handle is given up: by the thread that steps, outside a step, or by host code inside one.
+    func endSteps() {
+        isGivenUp.store(true, ordering: .relaxed)
+        guard !isMember else { return }
+        do throws(ServerError) {
+            _ = try step(milliseconds: 0)
+        } catch {
+            // Another thread is inside a step and brings it to the end.
+            reactor.wake()
+            _ = crew.join(until: nil)
+        }
+    }
+
+    private func beginSteps() throws(ServerError) {
+        let isFresh = try gate.withLock { () throws(ServerError) -> Bool in
+            if isStepped { return false }
+            guard state == .new, reactor.pointee.stopRequest.load(ordering: .relaxed) == 0 else {
+                throw Self.notFresh
+            }
+            guard crew.beginSteps(reactor) else {
+                throw ServerError(kind: .state, text: "threads were lent to the server: it cannot be stepped")
+            }
+            state = .running
+            isStepped = true
+            return true
+        }
+        if isFresh { announce() }
+    }
+
+    private func enterStep() throws(ServerError) {
+        let entered = stepper.compareExchange(
+            expected: 0, desired: Thread.current, ordering: .acquiringAndReleasing)
+        guard entered.exchanged else {
+            throw ServerError(kind: .state, text: "the server is being stepped already")
+        }
+        lastStepper.store(Thread.current, ordering: .relaxed)
+    }
+
+    private func leaveStep() { stepper.store(0, ordering: .releasing) }
+
+    private func turn(_ milliseconds: Int32) {
+        // Nobody watches the lease of such a loop, so it cannot be lost.
+        _ = EventLoop.turn(reactor.loop, ReactorClient(reactor: reactor), milliseconds: milliseconds)
+    }
+
+    private func finishIfOver() -> Bool {
+        guard reactor.isFinished else { return false }
+        crew.endSteps(reactor)
+        gate.withLock { state = .joined }
+        return true
+    }
+}

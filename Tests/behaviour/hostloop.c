@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+// hostloop.c - a host with a loop and threads of its own; prints "ready PORT", then what it saw.
+//   hostloop step | work THREADS | pull THREADS | wake | tasks
+// A line on stdin (or its end) stops it.
+#include <evy.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static evy_server *server;
+static atomic_int running, most, foreign, done, hooks, complete;
+static atomic_long wire;
+static __thread bool is_lent;
+
+static void pause_ms(long ms) { nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL); }
+
+static void must(bool good, const char *what) {
+  if (!good) {
+    fprintf(stderr, "hostloop: %s: %s\n", what, evy_server_error(server));
+    exit(1);
+  }
+}
+
+static void answer(evy_req *req) {
+  size_t len = 0;
+  const char *path = evy_env_get(req, "PATH_INFO", &len);
+  int now = atomic_fetch_add(&running, 1) + 1, seen = atomic_load(&most);
+  while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now)) {
+  }
+  if (strcmp(path, "/slow") == 0) {
+    pause_ms(200);
+  }
+  if (strcmp(path, "/free") == 0) {
+    evy_server_free(server);
+  }
+  evy_respond(req, 200, NULL, NULL, 0, path, len);
+  atomic_fetch_sub(&running, 1);
+}
+
+static void count_hook(void *user, evy_req *req) {
+  (void)user;
+  atomic_fetch_add(&hooks, 1);
+  atomic_fetch_add(&complete, evy_req_stat(req, EVY_STAT_END) == EVY_END_COMPLETE);
+}
+
+static void on_request(void *user, evy_req *req) {
+  (void)user;
+  atomic_fetch_add(&foreign, !is_lent);
+  evy_posthook_add(req, count_hook, NULL, NULL);
+  answer(req);
+}
+
+static void make(const char *key, const char *value) {
+  evy_config *cfg = evy_config_new();
+  if (key == NULL || strcmp(key, "pull") != 0) {
+    evy_config_on_request(cfg, on_request, NULL, NULL);
+  }
+  if (key != NULL) {
+    evy_config_set(cfg, key, value);
+  }
+  evy_config_listen(cfg, "127.0.0.1:0", NULL);
+  if (evy_server_new(cfg, &server) != EVY_OK) {
+    fprintf(stderr, "hostloop: %s\n", evy_config_error(cfg));
+    exit(1);
+  }
+  evy_config_free(cfg);
+  printf("ready %d\n", (int)evy_server_port(server, 0));
+}
+
+static bool told_to_stop(int wait_ms) {
+  struct pollfd in = {0, POLLIN | POLLHUP, 0};
+  return poll(&in, 1, wait_ms) > 0;
+}
+
+/* ---- a loop of the host: two descriptors and a deadline ---- */
+
+static void step(void) {
+  make(NULL, NULL);
+  must(evy_server_fd(server) >= 0 && evy_server_start(server) == EVY_E_STATE, "fd, then start");
+  must(evy_server_work(server) == EVY_E_STATE, "work on a stepped server");
+  struct pollfd both[2] = {{evy_server_fd(server), POLLIN, 0}, {0, POLLIN | POLLHUP, 0}};
+  evy_status st = EVY_OK;
+  int steps = 0;
+  while (st == EVY_OK) {
+    poll(both, 2, (int)evy_server_deadline(server));
+    if (both[1].revents != 0) {
+      evy_server_stop(server, 5000);
+      both[1].fd = -1;
+    }
+    st = evy_server_step(server, 0);
+    steps++;
+  }
+  must(st == EVY_END && evy_server_step(server, 0) == EVY_END, "the end");
+  must(evy_server_deadline(server) == -1, "a deadline after the end");
+  printf("steps %d foreign %d most %d hooks %d\n", steps, foreign, most, hooks);
+  evy_server_free(server);
+}
+
+/* Freed inside a handler: the step brings everything to an end, and the handle is gone. */
+static void free_inside(void) {
+  make(NULL, NULL);
+  while (atomic_load(&hooks) == 0) {
+    evy_server_step(server, -1);
+  }
+  printf("hooks %d\n", hooks);
+}
+
+/* ---- threads of the host ---- */
+
+static void *lent(void *user) {
+  is_lent = true;
+  evy_status st = evy_server_work(server);
+  if (st != EVY_OK) {
+    fprintf(stderr, "hostloop: work: %d\n", st);
+  }
+  return user;
+}
+
+static void *pull(void *user) {
+  int32_t event;
+  evy_req *req;
+  evy_status st;
+  while ((st = evy_server_next(server, -1, &event, &req)) != EVY_END) {
+    if (st != EVY_OK) {
+      continue; /* evy_wake */
+    }
+    if (event == EVY_EVENT_DONE) {
+      atomic_fetch_add(&done, 1);
+      atomic_fetch_add(&wire, evy_req_stat(req, EVY_STAT_WIRE_OUT));
+    } else if (strcmp(evy_env_get(req, "PATH_INFO", NULL), "/keep") == 0) {
+      continue; /* a host that forgets: the reference goes with the process */
+    } else {
+      evy_posthook_add(req, NULL, NULL, NULL);
+      answer(req);
+    }
+    evy_req_release(req);
+  }
+  return user;
+}
+
+static void threads(const char *option, void *(*body)(void *), int count) {
+  pthread_t all[64];
+  make(option, "true");
+  /* Half of them before the start, which must find them waiting. */
+  for (int i = 0; i < count / 2; i++) {
+    pthread_create(&all[i], NULL, body, NULL);
+  }
+  must(evy_server_start(server) == EVY_OK, "start");
+  for (int i = count / 2; i < count; i++) {
+    pthread_create(&all[i], NULL, body, NULL);
+  }
+  while (!told_to_stop(-1)) {
+  }
+  evy_wake(server);
+  evy_server_stop(server, 5000);
+  must(evy_server_wait(server, 20000) == EVY_OK, "wait");
+  for (int i = 0; i < count; i++) {
+    pthread_join(all[i], NULL);
+  }
+  must(evy_server_work(server) == EVY_OK, "work after the end");
+  printf("most %d foreign %d hooks %d complete %d done %d wire %ld\n", most, foreign, hooks, complete, done,
+         wire);
+  evy_server_free(server);
+}
+
+/* ---- evy_wake in a signal handler ---- */
+
+static void on_signal(int number) {
+  (void)number;
+  evy_wake(server);
+}
+
+static void wake(void) {
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  make("pull", "true");
+  sigaction(SIGUSR1, &action, NULL);
+  evy_server_start(server);
+  int32_t event;
+  evy_req *req;
+  must(evy_server_next(server, 0, &event, &req) == EVY_E_AGAIN, "poll");
+  printf("waiting\n");
+  must(evy_server_next(server, -1, &event, &req) == EVY_E_AGAIN, "woken");
+  printf("woken\n");
+  evy_server_free(server);
+}
+
+int main(int argc, char **argv) {
+  const char *mode = argc > 1 ? argv[1] : "";
+  int count = argc > 2 ? atoi(argv[2]) : 0;
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  if (strcmp(mode, "step") == 0) {
+    step();
+  } else if (strcmp(mode, "free") == 0) {
+    free_inside();
+  } else if (strcmp(mode, "work") == 0) {
+    threads("lent_threads", lent, count);
+  } else if (strcmp(mode, "pull") == 0) {
+    threads("pull", pull, count);
+  } else if (strcmp(mode, "wake") == 0) {
+    wake();
+  } else {
+    return 2;
+  }
+  return 0;
+}

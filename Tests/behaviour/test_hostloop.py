@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+# test_hostloop - loops and threads of the host: steps, lent threads, pulled requests, wake-ups, tasks.
+
+import os
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+from support import PATIENCE, SANITIZER, Connection, raw_request
+
+
+class Host:
+    """The program hostloop in one of its modes."""
+
+    def __init__(self, programs, *arguments):
+        self.process = subprocess.Popen(
+            [programs["hostloop"], *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        word, port = self.process.stdout.readline().split()
+        assert word == "ready"
+        self.port = int(port)
+        self.received = []
+
+    def connect(self):
+        return Connection(port=self.port)
+
+    def stop(self):
+        """Its last line as numbers by name."""
+        out, errors = self.process.communicate("stop\n", timeout=3 * PATIENCE)
+        assert self.process.returncode == 0 and not SANITIZER.search(errors.encode()), errors
+        assert "hostloop:" not in errors
+        return {key: int(value) for key, value in re.findall(r"(\w+) (\d+)", out)}
+
+
+@pytest.fixture
+def host(programs):
+    hosts = []
+
+    def start(*arguments):
+        hosts.append(Host(programs, *arguments))
+        return hosts[-1]
+
+    yield start
+    for one in hosts:
+        one.process.kill()
+        one.process.wait()
+        for stream in (one.process.stdin, one.process.stdout, one.process.stderr):
+            stream.close()
+
+
+def ask(host, target, count):
+    """Asks on one connection; the bytes of the answers are added to host.received."""
+    with host.connect() as connection:
+        for _ in range(count):
+            response = connection.get(target)
+            assert response.body == target.encode()
+            host.received.append(response.byte_count)
+
+
+def all_at_once(*calls):
+    faults = []
+
+    def run(call):
+        try:
+            call()
+        except BaseException as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults, faults
+
+
+def test_a_stepped_server_serves_in_the_hosts_thread_alone(host):
+    stepped = host("step")
+    all_at_once(*[lambda: ask(stepped, "/a", 100)] * 4, lambda: ask(stepped, "/slow", 2))
+    found = stepped.stop()
+    assert found["foreign"] == found["hooks"] == 402 and found["most"] == 1
+    assert found["steps"] < 2000, "the descriptor was readable without need"
+
+
+def test_an_idle_stepped_server_is_not_stepped(host):
+    stepped = host("step")
+    with stepped.connect() as connection:
+        connection.get("/a")
+        assert connection.silent(0.5)
+    assert stepped.stop()["steps"] < 30
+
+
+def test_a_stepped_server_can_be_freed_by_its_handler(host):
+    stepped = host("free")
+    with stepped.connect() as connection:
+        connection.send(raw_request("GET", "/free"))
+        data, _ = connection.ending()
+    assert data.startswith(b"HTTP/1.1 200 ") or not data
+    assert stepped.stop()["hooks"] == 1
+
+
+def test_lent_threads_run_every_handler_and_nobody_else_does(host):
+    lender = host("work", "6")
+    all_at_once(*[lambda: ask(lender, "/slow", 2)] * 4, *[lambda: ask(lender, "/a", 200)] * 2)
+    found = lender.stop()
+    assert found["foreign"] == 0 and found["hooks"] == found["complete"] == 408
+    assert 4 <= found["most"] <= 6
+
+
+def test_one_lent_thread_serves_one_after_the_other(host):
+    lender = host("work", "1")
+    all_at_once(*[lambda: ask(lender, "/a", 50)] * 3)
+    found = lender.stop()
+    assert found["foreign"] == 0 and found["hooks"] == 150 and found["most"] == 1
+
+
+def test_pulled_requests_come_with_their_end(host):
+    puller = host("pull", "4")
+    all_at_once(*[lambda: ask(puller, "/slow", 2)] * 3, *[lambda: ask(puller, "/a", 200)] * 2)
+    found = puller.stop()
+    assert found["done"] == 406 and 3 <= found["most"] <= 4
+    assert found["wire"] == sum(puller.received)
+
+
+def test_what_nobody_pulls_is_cut_with_the_server(host):
+    puller = host("pull", "0")
+    with puller.connect() as connection:
+        connection.send(raw_request("GET", "/a"))
+        assert connection.silent(0.2)
+        found = puller.stop()
+        assert connection.ending()[0] == b""
+    assert found["done"] == 0
+
+
+def test_wake_ends_a_wait_from_a_signal_handler(host):
+    woken = host("wake")
+    assert woken.process.stdout.readline() == "waiting\n"
+    while woken.process.poll() is None:
+        # Until it is in its wait, a signal finds nothing to end, and the next one must.
+        os.kill(woken.process.pid, signal.SIGUSR1)
+        try:
+            woken.process.wait(0.01)
+        except subprocess.TimeoutExpired:
+            pass
+    assert woken.process.returncode == 0 and woken.process.stdout.read() == "woken\n"
+
+
+def test_tasks_and_timers_keep_their_promises(programs):
+    run = subprocess.run([programs["tasks"], "20000"], capture_output=True, text=True, timeout=3 * PATIENCE)
+    assert run.returncode == 0 and not SANITIZER.search(run.stderr.encode()), run.stdout + run.stderr
