@@ -342,7 +342,8 @@ EVY_API evy_status evy_timer_stop(evy_server *s, int64_t id);
  *                    X-Forwarded-Port, or implied by the scheme.
  * Of a list, the entry of the first trusted proxy counts.  forwarded_headers=forwarded: all
  * of these from Forwarded (RFC 7239) instead; a malformed one counts as none.  The access
- * log's client_ip is REMOTE_ADDR (with log_x_forwarded_for: the peer's own address). */
+ * log's client_ip is REMOTE_ADDR; with log_x_forwarded_for it is the peer's own address, with
+ * the header ahead of it if the peer is trusted, or trusted_proxies is empty. */
 
 /* Value of one key, its length in *len where len is not NULL.  NULL: absent. */
 EVY_API const char *evy_env_get(evy_req *req, const char *name, size_t *len);
@@ -554,10 +555,10 @@ EVY_API const char *evy_end_name(int32_t end);
  * I/O and shutdown(2) work as ever, the hooks run when both sides have ended, or you have closed,
  * and their figures count what went through.  Either way the outcome is EVY_END_UPGRADED, and
  * EVY_STAT_STATUS is 0.  The server's stop waits for a pumped connection as for a request.
- * In the request's handler, or, when that has returned and the request was retained, on any thread.
+ * Any thread; while the handler runs on another one the call waits until it has returned.
  * With threads=1 do no I/O on it inside a handler: nobody would pump.
- * Errors: EVY_E_ARG, EVY_E_STATE (answered or begun, body not read to its end, or the handler runs
- * on another thread), EVY_E_GONE, EVY_E_NOMEM (no descriptor; the request can still be answered). */
+ * Errors: EVY_E_ARG, EVY_E_STATE (answered or begun, or body not read to its end), EVY_E_GONE,
+ * EVY_E_NOMEM (no descriptor; the request can still be answered). */
 EVY_API evy_status evy_req_take_socket(evy_req *req, int *fd);
 
 #ifdef __cplusplus

@@ -2,6 +2,7 @@
  * long_poll - a request waits for news, answered later by whoever brings some, or after a while with 204.
  * cc long_poll.c $(pkg-config --cflags --libs evy) -lpthread -o long_poll && ./long_poll [PORT [SECONDS]]
  * curl http://127.0.0.1:8090/wait &   curl "http://127.0.0.1:8090/say?hello" */
+#define _GNU_SOURCE
 #include <evy.h>
 #include <pthread.h>
 #include <stdio.h>

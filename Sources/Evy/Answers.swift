@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Answers - further ways to answer: informational answers, shared bytes, files, trailers, notices, the socket.
+// Answers - further ways to answer: hints, shared bytes, files, trailers, notices, the socket itself.
 // Room: Evy (the Swift face). Spec: evy.h, chapters "response, more ways" and "taking the connection over".
 internal import CEvy
 

@@ -27,9 +27,9 @@ SERVER_PARTS = [
     "routes_late.c",
     "routes_body.c",
     "routes_hook.c",
+    "routes_more.c",
     "routes_tls.c",
     "tls_control.c",
-    "routes_more.c",
 ]
 PROGRAMS = {
     "server": SERVER_PARTS,

@@ -55,7 +55,7 @@ static void chapter_library(void) {
   CHECK(strcmp(evy_end_name(EVY_END_COMPLETE), "complete") == 0);
   CHECK(strcmp(evy_end_name(EVY_END_CLIENT_RESET), "client-reset") == 0);
   CHECK(strcmp(evy_end_name(EVY_END_IO), "io") == 0);
-  CHECK(strcmp(evy_end_name(11), "?") == 0 && strcmp(evy_end_name(-1), "?") == 0);
+  CHECK(strcmp(evy_end_name(12), "?") == 0 && strcmp(evy_end_name(-1), "?") == 0);
 }
 
 static void chapter_config(void) {

@@ -215,7 +215,9 @@ def test_pipelined_answers_of_all_kinds_keep_their_order(either, pattern_file):
     assert sizes == [15, 200_000, 15, 90_000, 10, 3_000_000, 15]
 
 
-@pytest.mark.parametrize(("offset", "length"), [(0, -1), (1, 2_999_999), (2_999_999, 1), (3_000_000, -1), (77, 5)])
+@pytest.mark.parametrize(
+    ("offset", "length"), [(0, -1), (1, 2_999_999), (2_999_999, 1), (3_000_000, -1), (77, 5)]
+)
 def test_a_part_of_a_file(either, pattern_file, offset, length):
     server = either()
     expected = pattern(3_000_000)[offset:][: length if length >= 0 else None]
@@ -287,7 +289,9 @@ def test_a_large_file_lets_others_through(serve, tmp_path):
         assert len(large.response().body) == 300 << 20
 
 
-@pytest.mark.parametrize(("query", "body"), [("", b"onetwothree"), ("?length=11", b"onetwothree"), ("?length=5", b"onetw")])
+@pytest.mark.parametrize(
+    ("query", "body"), [("", b"onetwothree"), ("?length=11", b"onetwothree"), ("?length=5", b"onetw")]
+)
 def test_a_vector_is_one_piece(serve, query, body):
     server = serve()
     with Connection(server) as connection:

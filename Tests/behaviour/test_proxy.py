@@ -373,6 +373,9 @@ def test_the_ancestors_log_shows_the_peer_behind_the_header(serve):
     server = serve(trusted_proxies="*", log_x_forwarded_for="true")
     told(server, FOR + "192.0.2.1")
     assert server.expect("access")["line"].startswith("192.0.2.1,127.0.0.1 ")
+    server = serve(trusted_proxies="10.0.0.0/8", log_x_forwarded_for="true")
+    told(server, FOR + "192.0.2.1")
+    assert server.expect("access")["line"].startswith("127.0.0.1 "), "not a stranger's"
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ extern const struct route answer_routes[]; /* routes_answer.c: whole and streame
 extern const struct route late_routes[];   /* routes_late.c: slow, deferred, stop, gates */
 extern const struct route body_routes[];   /* routes_body.c: request bodies */
 extern const struct route hook_routes[];   /* routes_hook.c: environ and post hooks */
-extern const struct route tls_routes[];    /* routes_tls.c: what a handshake leaves */
 extern const struct route more_routes[];   /* routes_more.c: informational, lent, files, notices */
+extern const struct route tls_routes[];    /* routes_tls.c: what a handshake leaves */
 
 void answer_text(evy_req *req, int status, const char *text);
 /* Byte i of every generated body is (i % 251), so the client can check any part of it. */

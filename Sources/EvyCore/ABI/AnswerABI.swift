@@ -58,7 +58,9 @@ public func evy_resp_write_ref(
 }
 
 @implementation @_cdecl("evy_resp_file")
-public func evy_resp_file(_ req: OpaquePointer?, _ fd: Int32, _ offset: Int64, _ length: Int64) -> evy_status {
+public func evy_resp_file(
+    _ req: OpaquePointer?, _ fd: Int32, _ offset: Int64, _ length: Int64
+) -> evy_status {
     guard let exchange = Handle.exchange(req) else { return Status.badArgument }
     return exchange.write(file: fd, offset: offset, length: length).rawValue
 }
@@ -97,8 +99,9 @@ private func listen(
 }
 
 @implementation @_cdecl("evy_body_trailers")
-public func evy_body_trailers(_ req: OpaquePointer?, _ len: UnsafeMutablePointer<Int>?) -> UnsafePointer<CChar>?
-{
+public func evy_body_trailers(
+    _ req: OpaquePointer?, _ len: UnsafeMutablePointer<Int>?
+) -> UnsafePointer<CChar>? {
     len?.pointee = 0
     guard let exchange = Handle.exchange(req), let pairs = exchange.withLock({ exchange.bodyTrailers }) else {
         return nil

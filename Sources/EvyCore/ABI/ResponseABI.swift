@@ -18,7 +18,8 @@ public func evy_respond(
     _ req: OpaquePointer?, _ status: Int32, _ reason: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?,
     _ headers_len: Int, _ body: UnsafeRawPointer?, _ body_len: Int
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let start = responseStart(status, reason, headers, headers_len),
+    guard let exchange = Handle.exchange(req),
+        let start = responseStart(status, reason, headers, headers_len),
         let bytes = hostBytes(body, body_len)
     else { return Status.badArgument }
     return exchange.respond(start, body: bytes).rawValue
@@ -29,7 +30,8 @@ public func evy_resp_begin(
     _ req: OpaquePointer?, _ status: Int32, _ reason: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?,
     _ headers_len: Int, _ length: Int64
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let start = responseStart(status, reason, headers, headers_len),
+    guard let exchange = Handle.exchange(req),
+        let start = responseStart(status, reason, headers, headers_len),
         length >= -1
     else { return Status.badArgument }
     return exchange.begin(start, length: length < 0 ? nil : UInt64(length)).rawValue

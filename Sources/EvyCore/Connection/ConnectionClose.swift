@@ -73,7 +73,7 @@ extension UnsafeMutablePointer<Reactor> {
             exchange.pointee.descriptor = -1
             exchange.pointee.account.noteAcked(acked)
             exchange.pointee.isGone = true
-            if exchange.pointee.takeover == .wanted { exchange.pointee.takeover = .failed }
+            if exchange.pointee.takeover.isPending { exchange.pointee.takeover = .failed }
             if exchange.pointee.bodyEnd == .open {
                 exchange.pointee.bodyEnd = end == .readTimeout ? .timeout : .gone
             }

@@ -12,6 +12,7 @@ extension UnsafeMutablePointer<Reactor> {
     static var fileReadMax: Int { 32 << 10 }
 
     /// The batch, then the segment at the front of the current exchange; a plain socket.
+    @inline(never)
     func flushSegment(_ connection: ConnectionRef) -> Flushed {
         guard let exchange = connection.pointee.current, let segment = exchange.pointee.segment else {
             return flush(connection)
@@ -74,10 +75,12 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     /// It has become shorter since it was handed over: only a cut tells the client.
+    @inline(never)
     func fileEnded(_ connection: ConnectionRef, _ exchange: ExchangeRef, _ segment: SegmentRef) -> Flushed {
         pointee.delegate.log(
             .warn,
-            "answer to request \(exchange.pointee.id): the file ended \(segment.pointee.left) bytes too early")
+            "the file of the answer to request \(exchange.pointee.id) ended \(segment.pointee.left) bytes "
+                + "too early")
         fail(connection, .handlerError)
         return .dead
     }
@@ -88,6 +91,7 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     /// A writer that was told to slow down may go on: its callback runs in the next turn, behind others.
+    @inline(never)
     func postIfWritable(_ exchange: ExchangeRef) {
         if exchange.withLock({ exchange.isWritableDue }) { post(exchange) }
     }

@@ -54,6 +54,9 @@ extension UnsafeMutablePointer<Exchange> {
         believesProxies ? forwarded()?.pointee.client ?? pointee.peer : pointee.peer
     }
 
+    /// Once some peers are trusted, what the others send is not worth a place in the log.
+    var showsForwardedFor: Bool { !believesProxies || withLock { forwarded() != nil } }
+
     private func readForwarded() -> UnsafeMutablePointer<ForwardedView>? {
         let settings = pointee.reactor.pointee.settings
         func trusts(_ address: NetworkAddress) -> Bool {

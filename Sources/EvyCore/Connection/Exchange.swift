@@ -50,7 +50,14 @@ struct Exchange: ~Copyable {
     enum Response: UInt8 { case none, begun, ended }
     enum BodyMode: UInt8 { case buffer, pull, push }
     /// The way of a connection from the library to the host.
-    enum Takeover: UInt8 { case none, wanted, failed, given, pumped, over }
+    enum Takeover: UInt8 {
+        case none
+        case asked  // by another thread than the handler's: when that has returned
+        case wanted
+        case failed, given, pumped, over
+
+        var isPending: Bool { self == .asked || self == .wanted }
+    }
     enum BodyEnd: UInt8 { case open, complete, gone, timeout, limit, protocolError }
 
     /// First, and nobody else's: ThreadSanitizer books a change of any member as one of the first byte, so

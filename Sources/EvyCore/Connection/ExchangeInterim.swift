@@ -32,7 +32,7 @@ extension UnsafeMutablePointer<Exchange> {
         return pointee.out.failed ? .outOfMemory : .ok
     }
 
-    /// What is queued goes to the kernel now. Elsewhere than in a handler on the loop it is on its way anyhow.
+    /// What is queued goes to the kernel now. Elsewhere than in a handler on the loop it is on its way.
     func flushOutput() -> HostResult {
         pointee.lock.lock()
         let isServing = pointee.stage == .serving && !pointee.isAborted

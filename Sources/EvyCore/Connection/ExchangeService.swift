@@ -154,7 +154,10 @@ extension UnsafeMutablePointer<Reactor> {
                 return isRunning ? .wait : complete(exchange)
             }
             if takeover != .none {
-                if takeover == .wanted { give(exchange, connection) } else { return taken(exchange, isRunning) }
+                // What was read behind the request lies with the thread that runs the handler.
+                if takeover == .asked, isRunning { return .wait }
+                guard takeover.isPending else { return taken(exchange, isRunning) }
+                give(exchange, connection)
                 continue
             }
             guard isEnded, !isRunning else {
@@ -239,6 +242,7 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     /// The connection is the host's: what happens on it does not end the exchange, its end does.
+    @inline(never)
     private func taken(_ exchange: ExchangeRef, _ isRunning: Bool) -> Step {
         guard exchange.withLock({ exchange.pointee.takeover == .over }), !isRunning else { return .gone }
         return complete(exchange)

@@ -37,7 +37,12 @@ extension UnsafeMutablePointer<Exchange> {
         guard pointee.isFull, pointee.onWritable.function != nil, pointee.response == .begun,
             pointee.descriptor >= 0
         else { return false }
-        return pointee.account.wireQueued &- pointee.account.wireSent
+        return isBelowLowWater
+    }
+
+    @inline(never)
+    private var isBelowLowWater: Bool {
+        pointee.account.wireQueued &- pointee.account.wireSent
             <= UInt64(pointee.reactor.pointee.settings.writeLowWater)
     }
 
@@ -70,6 +75,7 @@ extension UnsafeMutablePointer<Exchange> {
     }
 
     /// On the loop, lock free; also while a handler runs, or nobody would tell it.
+    @inline(never)
     func tellGone() {
         var notice = withLock { () -> HostNotice in
             guard pointee.isGone, pointee.response != .ended, !pointee.isAborted, pointee.stage == .serving

@@ -112,6 +112,7 @@ extension UnsafeMutablePointer<Exchange> {
     }
 
     /// Lock held, on the loop, `out` empty: the first segment is the next to be sent.
+    @inline(never)
     func takeSegment() {
         guard let segment = pointee.firstSegment else { return }
         pointee.firstSegment = segment.pointee.next
@@ -122,6 +123,7 @@ extension UnsafeMutablePointer<Exchange> {
     }
 
     /// On the loop: all of it was taken.
+    @inline(never)
     func finishSegment() {
         guard let segment = pointee.segment else { return }
         pointee.segment = nil
@@ -129,6 +131,7 @@ extension UnsafeMutablePointer<Exchange> {
     }
 
     /// On the loop, lock free: the connection is gone, and nothing of them will be needed.
+    @inline(never)
     func dropSegments() {
         finishSegment()
         var rest = withLock { () -> SegmentRef? in

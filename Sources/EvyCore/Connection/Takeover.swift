@@ -6,19 +6,20 @@ internal import CSystem
 internal import Synchronization
 
 extension UnsafeMutablePointer<Exchange> {
-    /// Any thread, but not beside the request's handler. `.ok`: the descriptor is the host's.
+    /// Any thread; where the handler runs on another one, its end is waited for. `.ok`: the descriptor is the
+    /// host's.
     func takeSocket(_ descriptor: inout Int32) -> HostResult {
         pointee.lock.lock()
         let isOwn = pointee.runner == Thread.current
         guard pointee.stage == .serving, pointee.response == .none, !pointee.isAborted,
-            pointee.bodyEnd == .complete, !pointee.isRunning || isOwn || pointee.runner == 0
+            pointee.bodyEnd == .complete
         else {
             let result = pointee.isGone && pointee.descriptor < 0 ? goneResult : HostResult.wrongState
             pointee.lock.unlock()
             return result
         }
         pointee.response = .ended
-        pointee.takeover = .wanted
+        pointee.takeover = pointee.isRunning && !isOwn ? .asked : .wanted
         let holdsLoop = pointee.isAttended && isOwn
         let worker = pointee.worker
         pointee.lock.unlock()
@@ -47,7 +48,7 @@ extension UnsafeMutablePointer<Exchange> {
             }
             pointee.reactor.post(self)
         }
-        _ = wait(milliseconds: -1) { withLock { pointee.takeover == .wanted } ? nil : true }
+        _ = wait(milliseconds: -1) { withLock { pointee.takeover.isPending } ? nil : true }
     }
 
     private func collect(_ descriptor: inout Int32) -> HostResult {
@@ -57,7 +58,7 @@ extension UnsafeMutablePointer<Exchange> {
                 descriptor = pointee.takenDescriptor
                 pointee.takenDescriptor = -1
                 return .ok
-            case .wanted, .none:
+            case .asked, .wanted, .none:
                 // Nobody can serve it while this thread, which holds the only loop, waits.
                 pointee.takeover = .none
                 pointee.response = .none
@@ -74,6 +75,7 @@ extension UnsafeMutablePointer<Exchange> {
 
 extension UnsafeMutablePointer<Reactor> {
     /// The host wants the connection. What was queued for the client goes out ahead of it.
+    @inline(never)
     func give(_ exchange: ExchangeRef, _ connection: ConnectionRef) {
         let worker = pointee.worker
         let flushed = push(exchange, connection)

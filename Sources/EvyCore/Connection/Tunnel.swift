@@ -60,6 +60,7 @@ extension UnsafeMutablePointer<Reactor> {
         return lent
     }
 
+    @inline(never)
     func endTunnel(_ connection: ConnectionRef) {
         guard let tunnel = connection.pointee.tunnel else { return }
         connection.pointee.tunnel = nil
@@ -71,6 +72,7 @@ extension UnsafeMutablePointer<Reactor> {
     // MARK: From the client
 
     /// Events of the client's socket. False: the loop was lost.
+    @inline(never)
     func peerReady(_ connection: ConnectionRef, _ events: EventSet) -> Bool {
         guard let tunnel = connection.pointee.tunnel else { return true }
         pointee.worker.pointee.connection = connection
@@ -83,10 +85,11 @@ extension UnsafeMutablePointer<Reactor> {
             case .dead: return true
             case .blocked: break
             case .drained:
-                if let exchange = connection.pointee.current, push(exchange, connection) == .dead { return true }
+                guard let exchange = connection.pointee.current, push(exchange, connection) != .dead
+                else { return true }
             }
         }
-        // A hang-up is told again and again: what is left to read is read at once then, and no more is asked.
+        // A hang-up is told again and again: what is left is read at once then, and no more is asked.
         let isOver = events.contains(.hangUp)
         let isWanted = events.contains(.readable) && tunnel.pointee.toHost.isEmpty
         if isWanted || isOver, !tunnel.pointee.isPeerDone {
@@ -135,6 +138,7 @@ extension UnsafeMutablePointer<Reactor> {
     // MARK: From the host
 
     /// Events of the host's end. False: the loop was lost.
+    @inline(never)
     func hostReady(_ connection: ConnectionRef, _ events: EventSet) -> Bool {
         guard let tunnel = connection.pointee.tunnel, let exchange = connection.pointee.current else {
             return true

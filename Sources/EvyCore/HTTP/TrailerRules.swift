@@ -7,13 +7,14 @@
 enum TrailerRules {
     private static let forbidden: [StaticString] = [
         // framing and the connection
-        "transfer-encoding", "content-length", "connection", "keep-alive", "proxy-connection", "te", "trailer",
-        "upgrade",
+        "transfer-encoding", "content-length", "connection", "keep-alive", "proxy-connection", "te",
+        "trailer", "upgrade",
         // routing, and what a request asks for
         "host", "expect", "max-forwards", "range", "cache-control", "pragma", "if-match", "if-none-match",
         "if-modified-since", "if-unmodified-since", "if-range",
         // who asks
-        "authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate", "cookie", "set-cookie",
+        "authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate", "cookie",
+        "set-cookie",
         // what an answer controls
         "age", "date", "expires", "location", "retry-after", "vary", "warning",
         // how the body is to be read

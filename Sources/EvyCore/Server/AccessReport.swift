@@ -69,7 +69,7 @@ final class AccessReport {
             case .host: record.host = exchange.text(slot.value)
             case .userAgent: record.userAgent = exchange.text(slot.value)
             case .referer: record.referer = exchange.text(slot.value)
-            case .xForwardedFor where record.forwardedFor.isEmpty:
+            case .xForwardedFor where record.forwardedFor.isEmpty && exchange.showsForwardedFor:
                 // Several lines are one list, as in environ.
                 record.forwardedFor = exchange.withLock { exchange.joinedValue(index) } ?? record.forwardedFor
             default: break

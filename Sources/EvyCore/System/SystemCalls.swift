@@ -44,7 +44,9 @@ enum SystemCalls {
     static func adoptFile(_ file: Int32, size: inout Int64) -> Int32 { evy_adopt_file(file, &size) }
 
     /// Is it the system that lacks something, not the argument?
-    static func isShortage(_ error: Int32) -> Bool { error == -EMFILE || error == -ENFILE || error == -ENOMEM }
+    static func isShortage(_ error: Int32) -> Bool {
+        error == -EMFILE || error == -ENFILE || error == -ENOMEM
+    }
 
     /// Two connected sockets, the lent one blocking. Result: 0 or -errno.
     static func socketPair(loopEnd: inout Int32, lentEnd: inout Int32) -> Int32 {

@@ -3,7 +3,7 @@
 @testable import EvyCore
 import Testing
 
-private func text(_ buffer: borrowing ByteBuffer) -> String {
+private func words(_ buffer: borrowing ByteBuffer) -> String {
     String(decoding: buffer.readable, as: UTF8.self)
 }
 
@@ -17,10 +17,10 @@ private func interim(_ status: Int, _ block: String) throws(ResponseError) -> St
         } catch { failure = error }
     }
     if let failure {
-        #expect(text(out) == "before ")
+        #expect(words(out) == "before ")
         throw failure
     }
-    return String(text(out).dropFirst(7))
+    return String(words(out).dropFirst(7))
 }
 
 private func trailers(_ block: String) throws(ResponseError) -> String {
@@ -33,13 +33,13 @@ private func trailers(_ block: String) throws(ResponseError) -> String {
         } catch { failure = error }
     }
     if let failure { throw failure }
-    return text(out)
+    return words(out)
 }
 
 private func pairs(_ lines: String) -> String {
     var out = ByteBuffer()
     HTTP1Trailers.writePairs(Array(lines.utf8).span.bytes, into: &out)
-    return text(out)
+    return words(out)
 }
 
 @Test func anInformationalHeadHasNoFieldsOfOurs() throws {
@@ -59,10 +59,14 @@ private func pairs(_ lines: String) -> String {
 
 @Test func trailersFollowTheLastChunk() throws {
     #expect(try trailers("") == "0\r\n\r\n")
-    #expect(try trailers("X-Sum\u{0}1\0Server-Timing\0db;dur=2") == "0\r\nX-Sum: 1\r\nServer-Timing: db;dur=2\r\n\r\n")
+    #expect(
+        try trailers("X-Sum\u{0}1\0Server-Timing\0db;dur=2")
+            == "0\r\nX-Sum: 1\r\nServer-Timing: db;dur=2\r\n\r\n")
 }
 
-@Test(arguments: ["Content-Length\u{0}1", "HOST\0a", "te\0x", "A B\0c", "A", "A\0b\nc", "Set-Cookie\0a=b", "\0"])
+@Test(arguments: [
+    "Content-Length\u{0}1", "HOST\0a", "te\0x", "A B\0c", "A", "A\0b\nc", "Set-Cookie\0a=b", "\0",
+])
 func whatMayNotTrailIsRefused(_ block: String) {
     #expect(throws: ResponseError.badField) { try trailers(block) }
 }
