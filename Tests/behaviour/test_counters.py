@@ -192,12 +192,12 @@ def test_full_servers_count_their_pauses_and_evictions(serve):
     first = Connection(server)
     first.get("/hello")
     busy = Connection(server).send(raw_request("GET", "/gate?id=1"))
-    settled(server, evy_requests_active=1)
+    settled(server, evy_requests_active=1, evy_requests_total=2)
     third = Connection(server)
     assert third.alive(), "the idle one made room"
     assert settled(server, evy_connections_evicted_total=1)["evy_connections_total"] == 3
     third.send(raw_request("GET", "/gate?id=1"))
-    settled(server, evy_requests_active=2)
+    settled(server, evy_requests_active=2, evy_requests_total=4)
     with Connection(server) as fourth:
         settled(server, evy_accept_pauses_total=1, evy_connections_open=2)
         server.command("open", 1)
