@@ -132,6 +132,8 @@ struct Exchange: ~Copyable {
     /// Body bytes that may still come under the promised length; -1: no promise.
     var promisedLeft: Int64 = -1
     var takeover = Takeover.none
+    /// By host code of this very exchange, which so need not have returned.
+    var isTakenByRunner = false
     /// What the host gets of a connection it has taken over, until it was told.
     var takenDescriptor: Int32 = -1
     var isAborted = false
@@ -237,6 +239,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.account.reset()
         pointee.promisedLeft = -1
         pointee.takeover = .none
+        pointee.isTakenByRunner = false
         pointee.takenDescriptor = -1
         pointee.isAborted = false
         pointee.isOverlong = false

@@ -142,6 +142,7 @@ extension UnsafeMutablePointer<Reactor> {
             }
             if takeover != .none {
                 guard takeover == .wanted else { return taken(exchange, isRunning) }
+                if isRunning, !exchange.withLock({ exchange.pointee.isTakenByRunner }) { return .wait }
                 give(exchange, connection)
                 continue
             }

@@ -6,12 +6,13 @@ internal import CSystem
 internal import Synchronization
 
 extension UnsafeMutablePointer<Exchange> {
-    /// Any thread, but not beside the request's handler. `.ok`: the descriptor is the host's.
+    /// Any thread; another one than the handler's waits until that has returned. `.ok`: the descriptor is the
+    /// host's.
     func takeSocket(_ descriptor: inout Int32) -> HostResult {
         pointee.lock.lock()
         let isOwn = pointee.runner == Thread.current
         guard pointee.stage == .serving, pointee.response == .none, !pointee.isAborted,
-            pointee.bodyEnd == .complete, !pointee.isRunning || isOwn || pointee.runner == 0
+            pointee.bodyEnd == .complete
         else {
             let result = pointee.isGone && pointee.descriptor < 0 ? goneResult : HostResult.wrongState
             pointee.lock.unlock()
@@ -19,6 +20,7 @@ extension UnsafeMutablePointer<Exchange> {
         }
         pointee.response = .ended
         pointee.takeover = .wanted
+        pointee.isTakenByRunner = isOwn || pointee.runner == 0
         let holdsLoop = pointee.isAttended && isOwn
         let worker = pointee.worker
         pointee.lock.unlock()
