@@ -20,8 +20,8 @@
  *     ANY thread.  Calls on the same evy_req are serialised.
  *  R7 Callbacks run on a server thread.  Request handlers, body callbacks and post
  *     hooks may block: the loop then moves to another thread (option threads); log
- *     and access callbacks, drops and evy_req_on_gone must not block.  They must return normally (no exception,
- *     longjmp, pthread_exit).  The library's own threads block all signals: those are
+ *     and access callbacks, drops and evy_req_on_gone must not block.  They must return
+ *     normally (no exception, longjmp, pthread_exit).  The library's own threads block all signals: those are
  *     for the host's threads.  `user` is passed back as given; `drop(user)`, if not
  *     NULL, is called exactly once when the library has finished with it, also when
  *     the call that was to take it failed.
