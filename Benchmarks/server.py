@@ -41,7 +41,8 @@ class Server:
     def command(self, work):
         pair = [os.path.join(work, "cert.pem"), os.path.join(work, "key.pem")] if self.tls else ["-", "-"]
         if self.name != "nginx":
-            return [os.path.join(work, self.name), str(self.port), *pair, "-"]
+            file = os.path.join(work, "1m") if self.name == "evy" else "-"
+            return [os.path.join(work, self.name), str(self.port), *pair, file]
         with open(os.path.join(HERE, "servers", "nginx.conf.in"), encoding="utf-8") as file:
             text = file.read()
         folder = tempfile.mkdtemp(dir=work)
@@ -112,5 +113,5 @@ class Server:
             heard = b""
             while piece := connection.recv(1 << 16):
                 heard += piece
-        end = b"16384" if body else b"Hello, World!" if path != "/1m" else b"x" * (1 << 20)
+        end = b"16384" if body else b"Hello, World!" if path not in ("/1m", "/1f") else b"x" * (1 << 20)
         return heard.startswith(b"HTTP/1.1 200") and heard.endswith(end)

@@ -21,9 +21,9 @@
  *     async-signal-safe; nothing else is.
  *  R7 Callbacks run on a server thread.  Request handlers, body callbacks and post
  *     hooks may block: the loop then moves to another thread (option threads); log
- *     and access callbacks must not block.  They must return normally (no exception,
- *     longjmp, pthread_exit).  The library's own threads block all signals: those are
- *     for the host's threads.  `user` is passed back as given; `drop(user)`, if not
+ *     and access callbacks, drops and evy_req_on_gone must not block.  They must return
+ *     normally (no exception, longjmp, pthread_exit).  The library's own threads block
+ *     all signals: those are for the host's threads.  `user` is passed back as given; `drop(user)`, if not
  *     NULL, is called exactly once when the library has finished with it, also when
  *     the call that was to take it failed.
  *  R8 fork: config, TLS and listening sockets survive a fork; a started server does
@@ -668,9 +668,9 @@ EVY_API const char *evy_end_name(int32_t end);
  * I/O and shutdown(2) work as ever, the hooks run when both sides have ended, or you have closed,
  * and their figures count what went through.  Either way the outcome is EVY_END_UPGRADED, and
  * EVY_STAT_STATUS is 0.  The server's stop waits for a pumped connection as for a request.
- * Any thread; while the handler runs on another one the call waits until it has returned.
- * With threads=1 do no I/O on it inside a handler: nobody would pump.
- * Errors: EVY_E_ARG, EVY_E_STATE (answered or begun, or body not read to its end), EVY_E_GONE,
+ * In the request's handler, or, where the request was retained, on any thread: the call waits until
+ * the handler has returned.  With threads=1 do no I/O on it inside a handler: nobody would pump.
+ * Errors: EVY_E_ARG, EVY_E_STATE (answered or begun, body not read to its end), EVY_E_GONE,
  * EVY_E_NOMEM (no descriptor; the request can still be answered). */
 EVY_API evy_status evy_req_take_socket(evy_req *req, int *fd);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * evy - the hello server of the benchmarks on evy.h, everything but the threads at its default.
- * usage: evy PORT CERT KEY FILE [THREADS [SLOW]]   ("-" for no certificate; FILE is not served)
- *   GET /  13 bytes     GET /1m  1 MiB of memory     POST any  the body's length
+ * usage: evy PORT CERT KEY FILE [THREADS [SLOW]]   ("-" for no certificate)
+ *   GET /  13 bytes     GET /1m  1 MiB of memory     POST any  the body's length     GET /1f  FILE
  * With SLOW, every SLOW-th request to /slow sleeps for 50 ms in its handler.
  * SIGUSR1 makes it write what malloc has given out to stdout: "HEAP bytes". */
 #define _GNU_SOURCE
 #include <evy.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,6 +18,7 @@
 
 #define MIB (1u << 20)
 static char megabyte[MIB];
+static int file = -1;
 static unsigned long slow_every;
 static atomic_ulong slow_asked;
 static const char type[] = "Content-Type\0text/plain";
@@ -35,8 +37,13 @@ static void answer(void *user, evy_req *req) {
         size_t count = 0;
         const char *path = evy_env_get(req, "RAW_PATH_INFO", &count);
         if (path != NULL && count == 3 && memcmp(path, "/1m", 3) == 0) {
-            body = megabyte;
-            length = MIB;
+            evy_respond_ref(req, 200, NULL, type, sizeof type, megabyte, MIB, NULL, NULL);
+            return;
+        } else if (path != NULL && count == 3 && memcmp(path, "/1f", 3) == 0) {
+            evy_resp_begin(req, 200, NULL, type, sizeof type, MIB);
+            evy_resp_file(req, file, 0, MIB);
+            evy_resp_end(req, NULL, 0);
+            return;
         } else if (slow_every > 0 && path != NULL && count == 5 && memcmp(path, "/slow", 5) == 0 &&
                    atomic_fetch_add(&slow_asked, 1) % slow_every == slow_every - 1) {
             struct timespec pause = {0, 50000000};
@@ -62,6 +69,7 @@ int main(int argc, char **argv) {
     sigemptyset(&report);
     sigaddset(&report, SIGUSR1);
     sigprocmask(SIG_BLOCK, &report, NULL);
+    file = open(argv[4], O_RDONLY | O_CLOEXEC);
     memset(megabyte, 'x', sizeof megabyte);
     slow_every = argc > 6 ? strtoul(argv[6], NULL, 10) : 0;
     snprintf(address, sizeof address, "127.0.0.1:%s", argv[1]);

@@ -223,11 +223,11 @@ static void flow(evy_req *req, const char *query) {
   flow->piece = (size_t)query_number(query, "piece", 65536);
   atomic_fetch_add(&counters.drops_due, 4);
   evy_req_retain(req);
-  evy_resp_begin(req, 200, NULL, octets, sizeof octets, -1);
   report_call(req, "on-writable", evy_resp_on_writable(req, flow_on, flow, flow_drop));
   report_call(req, "on-writable-again", evy_resp_on_writable(req, flow_on, NULL, count_drop));
   report_call(req, "on-gone", evy_req_on_gone(req, flow_gone, NULL, count_drop));
   report_call(req, "on-gone-again", evy_req_on_gone(req, flow_gone, NULL, count_drop));
+  evy_resp_begin(req, 200, NULL, octets, sizeof octets, -1);
   flow_on(flow, req);
 }
 

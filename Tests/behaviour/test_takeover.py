@@ -73,7 +73,7 @@ def test_earlier_answers_and_hints_come_first(either):
 
 def test_a_pumped_connection_counts_its_bytes(either):
     server = either()
-    data = pattern(3_000_000) + b"."
+    data = pattern(3_000_000).replace(b".", b"_") + b"."  # a dot at the end of what it gets ends the echo
     with Connection(server) as connection:
         take(connection, "how=thread", b"A")
         assert connection.reader.take(1) == b"A"
@@ -82,9 +82,7 @@ def test_a_pumped_connection_counts_its_bytes(either):
             piece = data[at : at + 100_000]
             connection.send(piece)
             got += connection.reader.take(len(piece))
-            if piece.endswith(b"."):
-                break
-        assert got == data[: len(got)]
+        assert got == data
         assert connection.rest() == b""
     stats = figures(server)["stats"]
     assert stats["body_out"] == len(got) + 7 and stats["wire_out"] == stats["body_out"]
@@ -99,7 +97,7 @@ def test_a_client_that_sends_without_reading_is_held_back(either):
         sent = 0
         with pytest.raises((TimeoutError, OSError)):
             while sent < 100_000_000:
-                sent += connection.socket.send(pattern(65536))
+                sent += connection.socket.send(b"x" * 65536)
         assert sent < 50_000_000
         with Connection(server) as other:
             assert other.alive()

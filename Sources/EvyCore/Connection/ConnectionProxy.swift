@@ -40,8 +40,9 @@ extension UnsafeMutablePointer<Reactor> {
     private func take(
         _ connection: ConnectionRef, _ count: Int, into room: UnsafeMutableRawBufferPointer
     ) -> Bool {
-        SystemCalls.receive(
-            connection.pointee.descriptor, into: UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
+        countReceived(
+            SystemCalls.receive(
+                connection.pointee.descriptor, into: UnsafeMutableRawBufferPointer(rebasing: room[..<count])))
             == count
     }
 

@@ -86,7 +86,7 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     private func book(_ connection: ConnectionRef, _ count: Int) {
-        connection.pointee.socketSent &+= UInt64(count)
+        countSent(connection, count)
         didSend(connection, UInt64(count))
     }
 
