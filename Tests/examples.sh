@@ -52,6 +52,8 @@ stop() {
     server=
 }
 
+. Tests/nginx.sh
+
 build() {
     local example
     mkdir "$folder/c" "$folder/swift"
@@ -294,38 +296,6 @@ check_embedded() {
     same "exit status" "$status: $(tail -n 1 "$folder/out")" "0: $(tail -n 1 "$folder/out")"
     like "the longest tick" "$(sed -n 5p "$folder/out")" '^longest tick: ([0-9]+) ms$'
     [ "${BASH_REMATCH[1]}" -le 150 ] || fail "a tick came after ${BASH_REMATCH[1]} ms"
-}
-
-# A real nginx in front, where there is one: on port $1, with its own user's rights.
-start_nginx() {
-    mkdir "$folder/nginx"
-    cat > "$folder/nginx/conf" <<CONFIGURATION
-daemon off;
-$([ "$(id -u)" != 0 ] || echo 'user root;')
-pid $folder/nginx/pid;
-error_log stderr error;
-events {}
-http {
-    access_log off;
-    client_body_temp_path $folder/nginx/body;
-    proxy_temp_path $folder/nginx/proxy;
-    fastcgi_temp_path $folder/nginx/fastcgi;
-    uwsgi_temp_path $folder/nginx/uwsgi;
-    scgi_temp_path $folder/nginx/scgi;
-    server {
-        listen 127.0.0.1:$1;
-        location / {
-            proxy_pass http://unix:$folder/evy.sock:;
-            proxy_set_header Host \$http_host;
-            proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for;
-            proxy_set_header X-Forwarded-Proto \$scheme;
-        }
-    }
-}
-CONFIGURATION
-    nginx -p "$folder/nginx" -e stderr -c "$folder/nginx/conf" 2>> "$folder/log" &
-    nginx=$!
-    wait_for "nginx" curl -s -o /dev/null "http://127.0.0.1:$1/"
 }
 
 check_unix() {

@@ -68,7 +68,7 @@ static void answer(void *user, evy_req *req) {
         }
         left -= (long long)n;
     }
-    evy_resp_end(req);
+    evy_resp_end(req, NULL, 0);
 }
 
 static int serve(const char *port, const char *file) {

@@ -32,6 +32,15 @@ void chapter_null_request(void) {
   GIVES(EVY_E_ARG, evy_resp_begin(NULL, 200, NULL, NULL, 0, -1));
   GIVES(EVY_E_ARG, evy_resp_write(NULL, "x", 1, 0));
   GIVES(EVY_E_ARG, evy_resp_end(NULL, NULL, 0));
+  GIVES(EVY_E_ARG, evy_inform(NULL, 103, NULL, 0));
+  GIVES(EVY_E_ARG, evy_resp_flush(NULL));
+  GIVES(EVY_E_ARG, evy_resp_writev(NULL, NULL, 0, 0));
+  GIVES(EVY_E_ARG, evy_respond_ref(NULL, 200, NULL, NULL, 0, "x", 1, NULL, NULL));
+  GIVES(EVY_E_ARG, evy_resp_write_ref(NULL, "x", 1, NULL, NULL));
+  GIVES(EVY_E_ARG, evy_resp_file(NULL, 0, 0, -1));
+  GIVES(EVY_E_ARG, evy_resp_on_writable(NULL, NULL, NULL, NULL));
+  GIVES(EVY_E_ARG, evy_req_on_gone(NULL, NULL, NULL, NULL));
+  GIVES(EVY_E_ARG, evy_req_take_socket(NULL, NULL));
   GIVES(EVY_E_ARG, evy_resp_abort(NULL));
   GIVES(EVY_E_ARG, evy_posthook_add(NULL, hook_nothing, &drops, drop_counted));
   CHECK(drops == 2);

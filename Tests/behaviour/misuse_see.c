@@ -56,7 +56,7 @@ static void names(void) {
   CHECK(evy_counter_name(UINT32_MAX) == NULL && evy_counter_type(count) == NULL);
   CHECK(evy_counter_help(count) == NULL);
   CHECK(strcmp(evy_counter_name(EVY_N_STATUS_2XX), "evy_responses_total{status=\"2xx\"}") == 0);
-  for (int32_t end = EVY_END_COMPLETE; end <= EVY_END_IO; end++) {
+  for (int32_t end = EVY_END_COMPLETE; end <= EVY_END_UPGRADED; end++) {
     NAMES(evy_counter_name((uint32_t)(EVY_N_END_COMPLETE + end)), evy_end_name(end));
   }
 }
