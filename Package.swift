@@ -23,7 +23,7 @@ let sharedLibraryFlags = [
 ]
 
 // Examples/swift/NAME becomes evy-NAME-swift.
-let examples = ["hello", "bandwidth", "streaming", "tls"].map { name in
+let examples = ["async", "hello", "bandwidth", "streaming", "tls"].map { name in
     Target.executableTarget(
         name: "evy-\(name)-swift", dependencies: ["Evy"], path: "Examples/swift/\(name)",
         swiftSettings: strict)

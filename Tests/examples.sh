@@ -274,6 +274,31 @@ END
     stop
 }
 
+check_async() {
+    start 1
+    same "a task's answer" "$(curl -s "$url")" "Hello, task!"
+    head -c 5000000 /dev/urandom > "$folder/up"
+    curl -s --data-binary "@$folder/up" -o "$folder/down" "${url}echo"
+    cmp -s "$folder/up" "$folder/down" || fail "the echo differs"
+    same "a slow reader's bytes" "$(curl -s --limit-rate 100M "${url}big" | wc -c)" 67108864
+    # More of them at once than threads: nobody waits for another.
+    local begin=$SECONDS asked=()
+    for _ in {1..100}; do asked+=("${url}wait"); done
+    same "a hundred waits" "$(curl -sZ --parallel-max 100 "${asked[@]}" | grep -c '^waited$')" 100
+    [ $((SECONDS - begin)) -le 15 ] || fail "a hundred waits of a second took $((SECONDS - begin)) s"
+    curl -s --max-time 0.5 "${url}forever" > /dev/null || true
+    wait_for "the cancellation" has_lines 2
+    same "why" "$(sed -n 2p "$folder/out")" "cancelled: the client has gone"
+    curl -s "${url}wait" > "$folder/last" &
+    local last=$!
+    sleep 0.3
+    curl -s "${url}stop" > /dev/null
+    wait_for "the program's end" is_over
+    wait "$last" && same "a request under way at the stop" "$(cat "$folder/last")" waited
+    same "its last words" "$(tail -n 1 "$folder/out")" stopped
+    server=
+}
+
 check_embedded() {
     start 2
     curl -s "${said[0]}?[1-200]" | tail -n 1 > "$folder/first" &

@@ -76,7 +76,7 @@ struct Service: Sendable {
         }
     }
 
-    private func tell(_ text: String) {
+    func tell(_ text: String) {
         if let onLog {
             onLog(.error, text)
             return

@@ -103,7 +103,7 @@ private final class Token: Sendable {
         try writer.end()
     }
     try server.start()
-    let client = try RawClient(port: server.port, receiveBuffer: 4096)
+    let client = try RawClient(port: server.port, receiveBuffer: 65536)
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     try eventually("a full queue") { flows.all.contains(.full) }
     usleep(100_000)

@@ -187,6 +187,8 @@ static void wake(void) {
   must(evy_server_next(server, 0, &event, &req) == EVY_E_AGAIN, "poll");
   printf("waiting\n");
   must(evy_server_next(server, -1, &event, &req) == EVY_E_AGAIN, "woken");
+  /* A late signal must not find a server that is gone. */
+  signal(SIGUSR1, SIG_IGN);
   printf("woken\n");
   evy_server_free(server);
 }

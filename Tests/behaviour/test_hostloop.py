@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 from support import PATIENCE, SANITIZER, Connection, raw_request
@@ -141,7 +142,8 @@ def test_what_nobody_pulls_is_cut_with_the_server(host):
 def test_wake_ends_a_wait_from_a_signal_handler(host):
     woken = host("wake")
     assert woken.process.stdout.readline() == "waiting\n"
-    while woken.process.poll() is None:
+    deadline = time.monotonic() + PATIENCE
+    while woken.process.poll() is None and time.monotonic() < deadline:
         # Until it is in its wait, a signal finds nothing to end, and the next one must.
         os.kill(woken.process.pid, signal.SIGUSR1)
         try:
