@@ -63,7 +63,7 @@ extension UnsafeMutablePointer<Reactor> {
         if pointee.isUnwatched.load(ordering: .relaxed), pointee.mayMove { pointee.delegate.wakeWatcher() }
         taken.task.run()
         let isHeld = loop.pointee.lease.leave(ticket)
-        if board.pointee.finish(taken, now: Clock.monotonicMilliseconds), !isHeld { wake() }
+        if board.finish(taken, now: Clock.monotonicMilliseconds), !isHeld { wake() }
         return isHeld
     }
 

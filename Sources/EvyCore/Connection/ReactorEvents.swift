@@ -77,11 +77,11 @@ struct ReactorClient: LoopClient {
     /// elsewhere.
     func tasksDue() -> Bool {
         let board = reactor.loop.pointee.board
-        for _ in 0..<board.pointee.postedCount {
-            guard let taken = board.pointee.takePosted() else { break }
+        for _ in 0..<board.postedCount {
+            guard let taken = board.takePosted() else { break }
             if !reactor.run(taken, of: board) { return false }
         }
-        while let taken = board.pointee.takeTimer(now: reactor.nowMilliseconds) {
+        while let taken = board.takeTimer(now: reactor.nowMilliseconds) {
             if !reactor.run(taken, of: board) { return false }
         }
         return true
@@ -133,7 +133,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// The last holder leaves.
     func shut() {
         pointee.isClosed.store(true, ordering: .sequentiallyConsistent)
-        loop.pointee.board.pointee.close()
+        loop.pointee.board.close()
         clearInbox()
     }
 }

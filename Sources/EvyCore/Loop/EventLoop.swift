@@ -38,7 +38,7 @@ struct EventLoop: ~Copyable {
     }
 
     deinit {
-        board.pointee.close()
+        board.close()
         board.deinitialize(count: 1)
         board.deallocate()
     }
@@ -46,7 +46,7 @@ struct EventLoop: ~Copyable {
     /// Milliseconds until the loop has something to do even if nothing comes; -1: for ever.
     func timeout(now: Int64) -> Int32 {
         guard inbox.isEmpty else { return 0 }
-        return Self.sooner(deadlines.timeout(now: now), board.pointee.timeout(now: now))
+        return Self.sooner(deadlines.timeout(now: now), board.timeout(now: now))
     }
 
     /// Negative: for ever.
@@ -76,7 +76,7 @@ struct EventLoop: ~Copyable {
             if !client.deadlinePassed(index) { return false }
         }
         if !loop.pointee.inbox.isEmpty, !client.inboxFilled() { return false }
-        if loop.pointee.board.pointee.isDue(now: loop.pointee.nowMilliseconds), !client.tasksDue() {
+        if loop.pointee.board.isDue(now: loop.pointee.nowMilliseconds), !client.tasksDue() {
             return false
         }
         return client.turnEnded()

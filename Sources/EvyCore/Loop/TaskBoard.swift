@@ -7,25 +7,19 @@ internal import Synchronization
 /// Ownership: part of its loop. Every task is given to its drop function exactly once: after its last run, or
 ///            when the board is closed.
 struct TaskBoard: ~Copyable {
-    private let lock = FutexLock()
+    /// First, and nobody else's: ThreadSanitizer books a change of any member as one of the first byte.
+    private let anchor: UInt64 = 0
+    fileprivate let lock = FutexLock()
     /// When the holder must look next, in milliseconds: 0 for posted functions, Int64.max for nothing at all.
-    private let due = Atomic<Int64>(Int64.max)
-    private var posted: [HostTask] = []
-    private var postedHead = 0
-    private var timers = TimerHeap()
-    private var isClosed = false
+    fileprivate let due = Atomic<Int64>(Int64.max)
+    fileprivate var posted: [HostTask] = []
+    fileprivate var postedHead = 0
+    fileprivate var timers = TimerHeap()
+    fileprivate var isClosed = false
 
     struct Taken {
         let task: HostTask
         let timer: Int64  // 0: a posted function
-    }
-
-    func isDue(now: Int64) -> Bool { due.load(ordering: .relaxed) <= now }
-
-    /// Milliseconds until the holder must look; -1: not for the sake of this board.
-    func timeout(now: Int64) -> Int32 {
-        let moment = due.load(ordering: .sequentiallyConsistent)
-        return moment == Int64.max ? -1 : Int32(clamping: max(0, moment &- now))
     }
 
     enum Accepted {
@@ -35,27 +29,39 @@ struct TaskBoard: ~Copyable {
         /// The board is closed.
         case refused
     }
+}
 
-    mutating func post(_ task: HostTask) -> Accepted {
-        lock.lock()
-        defer { lock.unlock() }
-        guard !isClosed else { return .refused }
-        posted.append(task)
+/// Reached through a pointer, because many threads hold it at once: each touches a member only under the
+/// lock.
+extension UnsafeMutablePointer<TaskBoard> {
+    func isDue(now: Int64) -> Bool { pointee.due.load(ordering: .relaxed) <= now }
+
+    /// Milliseconds until the holder must look; -1: not for the sake of this board.
+    func timeout(now: Int64) -> Int32 {
+        let moment = pointee.due.load(ordering: .sequentiallyConsistent)
+        return moment == Int64.max ? -1 : Int32(clamping: max(0, moment &- now))
+    }
+
+    func post(_ task: HostTask) -> TaskBoard.Accepted {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        guard !pointee.isClosed else { return .refused }
+        pointee.posted.append(task)
         return publish(id: 0)
     }
 
-    mutating func start(_ task: HostTask, deadline: Int64, period: Int64) -> Accepted {
-        lock.lock()
-        defer { lock.unlock() }
-        guard !isClosed else { return .refused }
-        return publish(id: timers.start(task, deadline: deadline, period: period))
+    func start(_ task: HostTask, deadline: Int64, period: Int64) -> TaskBoard.Accepted {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        guard !pointee.isClosed else { return .refused }
+        return publish(id: pointee.timers.start(task, deadline: deadline, period: period))
     }
 
     /// Calls the drop function of a timer that is not running just now. False: there is no such timer.
-    mutating func stop(_ id: Int64) -> Bool {
-        lock.lock()
-        let stopped = timers.stop(id)
-        lock.unlock()
+    func stop(_ id: Int64) -> Bool {
+        pointee.lock.lock()
+        let stopped = pointee.timers.stop(id)
+        pointee.lock.unlock()
         switch stopped {
         case .unknown: return false
         case .running: return true
@@ -67,66 +73,66 @@ struct TaskBoard: ~Copyable {
 
     /// How many posted functions one look may take: a function that posts itself must not keep the loop.
     var postedCount: Int {
-        lock.lock()
-        defer { lock.unlock() }
-        return posted.count - postedHead
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        return pointee.posted.count - pointee.postedHead
     }
 
-    mutating func takePosted() -> Taken? {
-        lock.lock()
-        defer { lock.unlock() }
-        guard postedHead < posted.count else { return nil }
-        let task = posted[postedHead]
-        postedHead += 1
-        if postedHead == posted.count {
-            posted.removeAll(keepingCapacity: posted.count <= 1024)
-            postedHead = 0
+    func takePosted() -> TaskBoard.Taken? {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        guard pointee.postedHead < pointee.posted.count else { return nil }
+        let task = pointee.posted[pointee.postedHead]
+        pointee.postedHead += 1
+        if pointee.postedHead == pointee.posted.count {
+            pointee.posted.removeAll(keepingCapacity: pointee.posted.count <= 1024)
+            pointee.postedHead = 0
         }
         _ = publish(id: 0)
-        return Taken(task: task, timer: 0)
+        return TaskBoard.Taken(task: task, timer: 0)
     }
 
-    mutating func takeTimer(now: Int64) -> Taken? {
-        lock.lock()
-        defer { lock.unlock() }
-        guard let next = timers.takeDue(now: now) else { return nil }
+    func takeTimer(now: Int64) -> TaskBoard.Taken? {
+        pointee.lock.lock()
+        defer { pointee.lock.unlock() }
+        guard let next = pointee.timers.takeDue(now: now) else { return nil }
         _ = publish(id: 0)
-        return Taken(task: next.task, timer: next.id)
+        return TaskBoard.Taken(task: next.task, timer: next.id)
     }
 
     /// The function has returned; its thread may have lost the loop. True: a timer goes on that the loop, if
     /// it sleeps, does not know of.
-    mutating func finish(_ taken: Taken, now: Int64) -> Bool {
+    func finish(_ taken: TaskBoard.Taken, now: Int64) -> Bool {
         if taken.timer == 0 {
             taken.task.end()
             return false
         }
-        lock.lock()
-        let over = timers.finish(taken.timer, now: now)
+        pointee.lock.lock()
+        let over = pointee.timers.finish(taken.timer, now: now)
         let accepted = publish(id: 0)
-        lock.unlock()
+        pointee.lock.unlock()
         over?.end()
         if case .mustWake = accepted { return true }
         return false
     }
 
     /// Nothing runs any more; what is left is dropped.
-    mutating func close() {
-        lock.lock()
-        isClosed = true
-        let left = posted[postedHead...] + timers.removeAll()
-        posted = []
-        postedHead = 0
-        due.store(Int64.max, ordering: .relaxed)
-        lock.unlock()
+    func close() {
+        pointee.lock.lock()
+        pointee.isClosed = true
+        let left = pointee.posted[pointee.postedHead...] + pointee.timers.removeAll()
+        pointee.posted = []
+        pointee.postedHead = 0
+        pointee.due.store(Int64.max, ordering: .relaxed)
+        pointee.lock.unlock()
         for task in left { task.end() }
     }
 
     /// Lock held.
-    private mutating func publish(id: Int64) -> Accepted {
-        let next = postedHead < posted.count ? 0 : timers.earliest
-        let before = due.load(ordering: .relaxed)
-        due.store(next, ordering: .sequentiallyConsistent)
+    private func publish(id: Int64) -> TaskBoard.Accepted {
+        let next = pointee.postedHead < pointee.posted.count ? 0 : pointee.timers.earliest
+        let before = pointee.due.load(ordering: .relaxed)
+        pointee.due.store(next, ordering: .sequentiallyConsistent)
         return next < before ? .mustWake(id: id) : .inTime(id: id)
     }
 }

@@ -8,19 +8,19 @@ extension Server {
     /// On the loop of the request, or on the first one.
     func post(_ task: HostTask, _ exchange: ExchangeRef?) throws(ServerError) {
         let target = exchange?.pointee.reactor ?? reactor
-        _ = try accept(target.loop.pointee.board.pointee.post(task), target)
+        _ = try accept(target.loop.pointee.board.post(task), target)
     }
 
     /// The timer's id.
     func startTimer(_ task: HostTask, first: Int64, every: Int64) throws(ServerError) -> Int64 {
         // Ages, and far from any overflow.
         let deadline = Clock.monotonicMilliseconds + min(first, 1 << 50)
-        let started = reactor.loop.pointee.board.pointee.start(
+        let started = reactor.loop.pointee.board.start(
             task, deadline: deadline, period: min(every, 1 << 50))
         return try accept(started, reactor)
     }
 
-    func stopTimer(_ id: Int64) -> Bool { reactor.loop.pointee.board.pointee.stop(id) }
+    func stopTimer(_ id: Int64) -> Bool { reactor.loop.pointee.board.stop(id) }
 
     private func accept(_ accepted: TaskBoard.Accepted, _ reactor: ReactorRef) throws(ServerError) -> Int64 {
         switch accepted {
