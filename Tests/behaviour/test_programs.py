@@ -64,7 +64,7 @@ def test_valgrind_finds_nothing_lost(programs, pair):
     run = cycle(
         programs,
         pair,
-        int(os.environ.get("EVY_VALGRIND_CYCLES", "20")),
+        int(os.environ.get("EVY_VALGRIND_CYCLES", "100")),
         ["valgrind", "--leak-check=full", "--errors-for-leak-kinds=definite", "--error-exitcode=99"],
     )
     assert run.returncode == 0, run.stdout + run.stderr
