@@ -77,6 +77,8 @@ class Program:
             text=True,
             env=environ,
             cwd=cwd or path.parent,
+            # A shell that runs the tests in the background has them ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.pid = self.process.pid
         self.out, self.err = Lines(), Lines()
