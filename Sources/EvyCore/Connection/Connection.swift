@@ -50,10 +50,10 @@ struct Connection: ~Copyable {
     var silentAnswers: UInt64 = 0
     /// Bytes the kernel took on this socket; under TLS these are cipher bytes.
     var socketSent: UInt64 = 0
-    /// Bytes received since the window of the body's minimum rate began, and thrown away while lingering.
-    var windowBytes: UInt64 = 0
-    /// What the peer's TCP had acknowledged when the wait for room began.
-    var ackedMark: Int64 = 0
+    /// What tells whether the wait gets anywhere. For a body, bytes received in this window of its minimum
+    /// rate; while lingering, bytes thrown away; for room to write, what the peer's TCP had acknowledged at
+    /// its start.
+    var waitMark: Int64 = 0
 
     init(index: UInt32) { self.index = index }
 

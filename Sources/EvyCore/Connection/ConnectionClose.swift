@@ -21,7 +21,7 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.input.clear(keepingCapacity: 0)
         SystemCalls.shutdownWriting(connection.pointee.descriptor)
         setInterest(connection, [.readable])
-        connection.pointee.windowBytes = 0
+        connection.pointee.waitMark = 0
         wait(connection, .linger)
     }
 

@@ -45,7 +45,8 @@ extension UnsafeMutablePointer<Reactor> {
             worker.pointee.input.copyMemory(from: connection.pointee.input.readable)
             connection.pointee.input.clear(keepingCapacity: 0)
         }
-        connection.pointee.windowBytes &+= UInt64(received)
+        // While the client owes us room, a body that goes on is no progress.
+        if connection.pointee.wait != .write { connection.pointee.waitMark &+= Int64(received) }
         return process(connection, count: saved + received)
     }
 
@@ -215,8 +216,8 @@ extension UnsafeMutablePointer<Reactor> {
         let received = countReceived(SystemCalls.receive(connection.pointee.descriptor, into: room))
         if received == Int(-EAGAIN) { return }
         guard received > 0 else { return close(connection) }
-        connection.pointee.windowBytes &+= UInt64(received)
-        if connection.pointee.windowBytes > pointee.settings.lingerBytes { close(connection) }
+        connection.pointee.waitMark &+= Int64(received)
+        if connection.pointee.waitMark > pointee.settings.lingerBytes { close(connection) }
     }
 }
 

@@ -13,6 +13,8 @@ struct ConnectionTable: ~Copyable {
     /// Indices that are free, as a stack.
     private var free: UnsafeMutablePointer<UInt32>?
     private var freeCount = 0
+    /// Indices there is memory for: grown by doubling, because small steps leave holes in the heap behind.
+    private var freeRoom = 0
     private(set) var count = 0
 
     deinit {
@@ -59,15 +61,17 @@ struct ConnectionTable: ~Copyable {
         }
         slabs = list.assumingMemoryBound(to: ConnectionRef.self)
         slabs?[slabCount] = first
-        guard let room = realloc(free, (capacity + Self.slabSize) * MemoryLayout<UInt32>.stride) else {
-            return false
+        if capacity + Self.slabSize > freeRoom {
+            let wanted = max(capacity + Self.slabSize, 2 * freeRoom)
+            guard let room = realloc(free, wanted * MemoryLayout<UInt32>.stride) else { return false }
+            free = room.assumingMemoryBound(to: UInt32.self)
+            freeRoom = wanted
         }
-        let indices = room.assumingMemoryBound(to: UInt32.self)
+        guard let indices = free else { return false }
         for offset in 0..<Self.slabSize {
             // The lowest index on top: few connections stay together.
             indices[freeCount + offset] = UInt32(truncatingIfNeeded: capacity + Self.slabSize - 1 - offset)
         }
-        free = indices
         freeCount += Self.slabSize
         capacity += Self.slabSize
         return true

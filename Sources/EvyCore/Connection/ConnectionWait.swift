@@ -14,10 +14,10 @@ extension UnsafeMutablePointer<Reactor> {
         case .idle: milliseconds = settings.idleTimeout
         case .body:
             milliseconds = settings.bodyTimeout
-            connection.pointee.windowBytes = 0
+            connection.pointee.waitMark = 0
         case .write:
             milliseconds = settings.writeTimeout
-            connection.pointee.ackedMark = SystemCalls.bytesAcked(connection.pointee.descriptor)
+            connection.pointee.waitMark = SystemCalls.bytesAcked(connection.pointee.descriptor)
         case .linger, .unreadBody: milliseconds = settings.lingerTimeout
         }
         let deadline =
@@ -110,7 +110,7 @@ extension UnsafeMutablePointer<Reactor> {
         case .write:
             // The kernel announces room only when a good part of its buffer, megabytes at times, is free:
             // a client that reads slowly is told from one that does not by what it has acknowledged.
-            if SystemCalls.bytesAcked(connection.pointee.descriptor) > connection.pointee.ackedMark {
+            if SystemCalls.bytesAcked(connection.pointee.descriptor) > connection.pointee.waitMark {
                 wait(connection, .write)
             } else {
                 countTimeout(.write)
@@ -136,7 +136,7 @@ extension UnsafeMutablePointer<Reactor> {
             by: settings.bodyTimeout)
         let enough = overflow ? Int64.max : max(needed / 1000, 1)
         guard let exchange = connection.pointee.current else { return true }
-        if Int64(clamping: connection.pointee.windowBytes) >= enough {
+        if connection.pointee.waitMark >= enough {
             wait(connection, .body)
             return true
         }

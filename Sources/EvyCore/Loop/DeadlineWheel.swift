@@ -23,6 +23,8 @@ struct DeadlineWheel: ~Copyable {
 
     private var entries: UnsafeMutablePointer<Entry>?
     private var capacity = 0
+    /// Entries there is memory for: grown by doubling, because small steps leave holes in the heap behind.
+    private var room = 0
     private let heads: UnsafeMutablePointer<UInt32>
     private let occupied: UnsafeMutablePointer<UInt64>  // a bit for each slot that is not empty
     private var tick: Int64
@@ -45,11 +47,15 @@ struct DeadlineWheel: ~Copyable {
     /// Room for indices below `count`. False: out of memory.
     mutating func reserve(_ count: Int) -> Bool {
         guard count > capacity else { return true }
-        let bytes = count.multipliedReportingOverflow(by: MemoryLayout<Entry>.stride)
-        guard !bytes.overflow, let room = realloc(entries, bytes.partialValue) else { return false }
-        let grown = room.assumingMemoryBound(to: Entry.self)
-        (grown + capacity).initialize(repeating: Entry(), count: count - capacity)
-        entries = grown
+        if count > room {
+            let wanted = max(count, 2 &* room)
+            let bytes = wanted.multipliedReportingOverflow(by: MemoryLayout<Entry>.stride)
+            guard !bytes.overflow, let grown = realloc(entries, bytes.partialValue) else { return false }
+            entries = grown.assumingMemoryBound(to: Entry.self)
+            room = wanted
+        }
+        guard let entries else { return false }
+        (entries + capacity).initialize(repeating: Entry(), count: count - capacity)
         capacity = count
         return true
     }
