@@ -274,6 +274,7 @@ END
     stop
 }
 
+has_active() { [ "$(curl -s "${url}active")" -ge "$1" ]; }
 check_async() {
     start 1
     same "a task's answer" "$(curl -s "$url")" "Hello, task!"
@@ -290,8 +291,7 @@ check_async() {
     wait_for "the cancellation" has_lines 2
     same "why" "$(sed -n 2p "$folder/out")" "cancelled: the client has gone"
     curl -s "${url}wait" > "$folder/last" &
-    local last=$!
-    sleep 0.3
+    local last=$!; wait_for "that request" has_active 2
     curl -s "${url}stop" > /dev/null
     wait_for "the program's end" is_over
     wait "$last" && same "a request under way at the stop" "$(cat "$folder/last")" waited

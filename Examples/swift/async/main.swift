@@ -3,6 +3,7 @@
 // swift run -c release evy-async-swift
 //   GET /          a line            POST /echo   the body back, piece by piece, while it comes
 //   GET /big       64 MiB            GET /wait    an answer after a second
+//   GET /active    how many requests are under way
 //   GET /forever   waits until the client leaves
 //   GET /stop      ends the program; requests under way are finished first
 import Evy
@@ -31,6 +32,7 @@ let (stops, stopping) = AsyncStream.makeStream(of: Void.self)
     case "/wait":
         try await Task.sleep(for: .seconds(1))
         try request.respond(.ok, body: "waited\n")
+    case "/active": try request.respond(.ok, body: "\(server.counters[.requestsActive])\n")
     case "/forever":
         do {
             try await Task.sleep(for: .seconds(3600))

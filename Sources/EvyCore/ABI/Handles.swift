@@ -65,13 +65,6 @@ enum Status {
     static let forked: evy_status = -15
 }
 
-extension StaticString {
-    /// SAFETY: literals are NUL-terminated and live as long as the program.
-    var cString: UnsafePointer<CChar> {
-        UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)
-    }
-}
-
 /// A text or block of the host: NUL-terminated when the length is EVY_NUL. nil: NULL with a length.
 func hostBytes(_ start: UnsafeRawPointer?, _ count: Int) -> UnsafeRawBufferPointer? {
     guard let start else {

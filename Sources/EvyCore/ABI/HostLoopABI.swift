@@ -6,22 +6,12 @@ public import CEvy
 
 @implementation @_cdecl("evy_server_fd")
 public func evy_server_fd(_ s: OpaquePointer?) -> Int32 {
-    var descriptor: Int32 = -1
-    _ = call(s) { (server) throws(ServerError) in
-        descriptor = try server.pollDescriptor()
-        return Status.ok
-    }
-    return descriptor
+    figure(s, else: -1) { (server) throws(ServerError) in try server.pollDescriptor() }
 }
 
 @implementation @_cdecl("evy_server_deadline")
 public func evy_server_deadline(_ s: OpaquePointer?) -> Int64 {
-    var milliseconds: Int64 = -1
-    _ = call(s) { (server) throws(ServerError) in
-        milliseconds = try server.nextDeadline()
-        return Status.ok
-    }
-    return milliseconds
+    figure(s, else: -1) { (server) throws(ServerError) in try server.nextDeadline() }
 }
 
 @implementation @_cdecl("evy_server_step")
@@ -54,7 +44,7 @@ public func evy_server_next(
         guard let queue = server.pullQueue else {
             throw ServerError(kind: .state, text: "evy_server_next needs option pull")
         }
-        switch queue.take(milliseconds: wait_ms, isOver: { server.isOver }) {
+        switch queue.take(milliseconds: wait_ms, isOver: { server.crew.hasEnded }) {
         case .event(let kind, let exchange):
             event.pointee = kind.rawValue
             req.pointee = OpaquePointer(exchange)
@@ -104,6 +94,18 @@ public func evy_timer_stop(_ s: OpaquePointer?, _ id: Int64) -> evy_status {
         }
         return Status.ok
     }
+}
+
+/// A call that returns no status; what goes wrong stands in evy_server_error.
+private func figure<Value>(
+    _ s: OpaquePointer?, else failure: Value, _ body: (Server) throws(ServerError) -> Value
+) -> Value {
+    var value = failure
+    _ = call(s) { (server) throws(ServerError) in
+        value = try body(server)
+        return Status.ok
+    }
+    return value
 }
 
 /// Whatever goes wrong, the drop function is called.

@@ -211,3 +211,10 @@ extension UnsafeRawBufferPointer {
         return unsafe memcmp(mine, theirs, count) == 0
     }
 }
+
+extension StaticString {
+    /// SAFETY: literals are NUL-terminated and live as long as the program.
+    var cString: UnsafePointer<CChar> {
+        unsafe UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)
+    }
+}

@@ -41,7 +41,7 @@ extension UnsafeMutablePointer<Exchange> {
             // A handler that waits for another request: nobody would serve that one, where no thread may
             // move.
             let reactor = pointee.reactor
-            return reactor.pointee.mayMove || !reactor.pointee.delegate.isMember
+            return reactor.pointee.settings.mayMove || !reactor.pointee.delegate.isMember
         }
         let ticket = worker.pointee.ticket
         if pointee.reactor.pointee.delegate.handOver(worker, ticket: ticket) { return true }

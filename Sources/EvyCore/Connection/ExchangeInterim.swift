@@ -45,12 +45,10 @@ extension UnsafeMutablePointer<Exchange> {
         guard holdsLoop, let worker else { return .ok }
         // Back in library code for a moment. Who has taken the loop away meanwhile has sent it.
         let reactor = pointee.reactor
-        guard reactor.loop.pointee.lease.leave(worker.pointee.ticket) else { return .ok }
-        if let connection = pointee.connection { _ = reactor.push(self, connection) }
-        worker.pointee.ticket = reactor.loop.pointee.lease.enter()
-        if reactor.pointee.isUnwatched.load(ordering: .relaxed), reactor.pointee.mayMove {
-            reactor.pointee.delegate.wakeWatcher()
+        let isHeld = reactor.interruptHost(worker) {
+            if let connection = pointee.connection { _ = reactor.push(self, connection) }
         }
+        guard isHeld else { return .ok }
         return withLock { pointee.isGone && pointee.descriptor < 0 } ? goneResult : .ok
     }
 

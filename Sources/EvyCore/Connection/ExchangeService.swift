@@ -15,7 +15,7 @@ enum RunOutcome {
 extension UnsafeMutablePointer<Reactor> {
     /// Runs host code on this thread under the lease, or leaves it to another where all are busy.
     func run(_ exchange: ExchangeRef, _ job: Exchange.Job) -> RunOutcome {
-        let mustQueue = pointee.mayMove && pointee.delegate.mustQueue()
+        let mustQueue = pointee.settings.mayMove && pointee.delegate.mustQueue()
         // Of a request whose handler has not begun no other thread knows.
         if job != .handler { exchange.pointee.lock.lock() }
         exchange.pointee.isRunning = true
@@ -30,15 +30,11 @@ extension UnsafeMutablePointer<Reactor> {
         }
         let worker = pointee.worker
         worker.pointee.exchange = exchange
-        worker.pointee.ticket = loop.pointee.lease.enter()
-        if pointee.isUnwatched.load(ordering: .relaxed), pointee.mayMove {
-            pointee.delegate.wakeWatcher()
-        }
+        enterHost(worker)
         exchange.perform(job)
         // It may have blocked long, and nobody else has read the clock meanwhile.
-        if !pointee.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }
-        // Another one than above where the host has flushed meanwhile.
-        guard loop.pointee.lease.leave(worker.pointee.ticket) else {
+        if !pointee.settings.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }
+        guard leaveHost(worker) else {
             exchange.endRun(rest: worker.pointee.rest)
             return .lost
         }
@@ -58,13 +54,32 @@ extension UnsafeMutablePointer<Reactor> {
     func run(_ taken: TaskBoard.Taken, of board: UnsafeMutablePointer<TaskBoard>) -> Bool {
         let worker = pointee.worker
         worker.pointee.connection = nil
-        let ticket = loop.pointee.lease.enter()
-        worker.pointee.ticket = ticket
-        if pointee.isUnwatched.load(ordering: .relaxed), pointee.mayMove { pointee.delegate.wakeWatcher() }
+        enterHost(worker)
         taken.task.run()
-        let isHeld = loop.pointee.lease.leave(ticket)
+        let isHeld = leaveHost(worker)
         if board.finish(taken, now: Clock.monotonicMilliseconds), !isHeld { wake() }
         return isHeld
+    }
+
+    /// From here on the thread may block: the watcher looks.
+    @inline(__always)
+    private func enterHost(_ worker: WorkerRef) {
+        worker.pointee.ticket = loop.pointee.lease.enter()
+        if pointee.isUnwatched.load(ordering: .relaxed), pointee.settings.mayMove {
+            pointee.delegate.wakeWatcher()
+        }
+    }
+
+    /// False: the loop was lost.
+    @inline(__always)
+    private func leaveHost(_ worker: WorkerRef) -> Bool { loop.pointee.lease.leave(worker.pointee.ticket) }
+
+    /// In host code that holds the loop: back in library code for `body`. False: the loop was lost before.
+    func interruptHost(_ worker: WorkerRef, _ body: () -> Void) -> Bool {
+        guard leaveHost(worker) else { return false }
+        body()
+        enterHost(worker)
+        return true
     }
 
     /// A new holder takes over from a thread that is still in host code.

@@ -22,7 +22,8 @@ struct Reactor: ~Copyable {
     /// first byte.
     var unfinished = 0  // exchanges
     let loop: UnsafeMutablePointer<EventLoop>
-    let settings: Settings
+    /// Nothing in it changes from the first turn on.
+    var settings: Settings
     let listeners: [Listener]
     /// SAFETY: the server, which owns the reactor; a counted reference would cost two atomics a call.
     unowned(unsafe) let delegate: any ReactorDelegate
@@ -37,8 +38,6 @@ struct Reactor: ~Copyable {
     private var scratch = ByteBuffer()
     private var dateSecond: Int64 = -1
     var date = DateText()
-    /// Host code may block: the loop moves on without it. Set once, before the first turn.
-    var mayMove: Bool
     var isAccepting = false
     var isAcceptPaused = false
     /// Set by stop(), seen by the holder: milliseconds of grace + 2; 0: not stopping, 1: for ever.
@@ -57,7 +56,6 @@ struct Reactor: ~Copyable {
         self.loop = .allocate(capacity: 1)
         self.loop.initialize(to: loop)
         self.settings = settings
-        mayMove = settings.mayMove
         self.listeners = listeners
         self.worker = worker
         self.delegate = delegate

@@ -30,13 +30,10 @@ extension UnsafeMutablePointer<Exchange> {
     /// In a handler on the loop: back in library code for a moment. False: the loop was lost.
     private func giveNow(_ worker: WorkerRef?) -> Bool {
         let reactor = pointee.reactor
-        guard let worker, reactor.loop.pointee.lease.leave(worker.pointee.ticket) else { return false }
-        if let connection = pointee.connection { reactor.give(self, connection) }
-        worker.pointee.ticket = reactor.loop.pointee.lease.enter()
-        if reactor.pointee.isUnwatched.load(ordering: .relaxed), reactor.pointee.mayMove {
-            reactor.pointee.delegate.wakeWatcher()
+        guard let worker else { return false }
+        return reactor.interruptHost(worker) {
+            if let connection = pointee.connection { reactor.give(self, connection) }
         }
-        return true
     }
 
     /// Another thread holds the loop. What was read behind the request lies in the scratch of this one.

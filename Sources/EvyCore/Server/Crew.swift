@@ -268,16 +268,14 @@ final class Crew: @unchecked Sendable {
     /// The host turns the loop itself; host code runs in its turns and never elsewhere.
     func beginSteps(_ reactor: ReactorRef) -> Bool {
         guard let worker = gate.withLock({ spareWorkers.popLast() }) else { return false }
-        reactor.pointee.mayMove = false
+        reactor.pointee.settings.mayMove = false
         reactor.begin(worker)
         return true
     }
 
     func endSteps(_ reactor: ReactorRef) {
-        reactor.shut()
         gate.withLock { spareWorkers.append(reactor.pointee.worker) }
-        end()
-        reactor.pointee.delegate.ended()
+        finish(reactor)
     }
 
     // MARK: The watcher

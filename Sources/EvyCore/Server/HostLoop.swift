@@ -32,7 +32,7 @@ extension Server {
     }
 
     /// The handle is given up: by the thread that steps, outside a step, or by host code inside one.
-    func endSteps() {
+    func giveUp() {
         isGivenUp.store(true, ordering: .relaxed)
         guard !isMember else { return }
         do throws(ServerError) {

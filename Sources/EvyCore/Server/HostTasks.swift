@@ -37,6 +37,4 @@ extension Server {
         reactor.wake()
         pullQueue?.wake()
     }
-
-    var isOver: Bool { crew.hasEnded }
 }

@@ -263,7 +263,7 @@ final class Server: ReactorDelegate, @unchecked Sendable {
         if state == .running {
             stop(grace: 0)
             if isStepped {
-                endSteps()
+                giveUp()
             } else if isMember {
                 crew.abandon()
             } else {

@@ -34,11 +34,11 @@ struct TLSClient: ~Copyable {
 
     /// "SUCCESS" or "FAILED:reason".
     mutating func verification() -> UnsafePointer<CChar>? {
-        if isGood { return TLSClient.literal("SUCCESS") }
+        if isGood { return ("SUCCESS" as StaticString).cString }
         if failure == nil {
             failure = strdup("FAILED:" + String(cString: X509_verify_cert_error_string(verdict)))
         }
-        return failure.map { UnsafePointer($0) } ?? TLSClient.literal("FAILED:out of memory")
+        return failure.map { UnsafePointer($0) } ?? ("FAILED:out of memory" as StaticString).cString
     }
 
     /// RFC 2253. Only of a certificate that stood the test: anybody can write any name into one.
@@ -77,10 +77,5 @@ struct TLSClient: ~Copyable {
         let copied = max(0, BIO_read(memory, text, Int32(clamping: count)))
         text[Int(copied)] = 0
         return text
-    }
-
-    /// SAFETY: literals are NUL-terminated and live as long as the program.
-    static func literal(_ text: StaticString) -> UnsafePointer<CChar> {
-        UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
     }
 }

@@ -120,7 +120,8 @@ extension UnsafeMutablePointer<TLSFacts> {
 
     /// "NONE", "SUCCESS" or "FAILED:reason".
     func clientVerification() -> UnsafePointer<CChar>? {
-        pointee.hasClient ? pointee.withClient { $0.pointee.verification() } : TLSClient.literal("NONE")
+        guard pointee.hasClient else { return ("NONE" as StaticString).cString }
+        return pointee.withClient { $0.pointee.verification() }
     }
     func clientSubject() -> UnsafePointer<CChar>? { pointee.withClient { $0.pointee.subject() } }
     func clientIssuer() -> UnsafePointer<CChar>? { pointee.withClient { $0.pointee.issuer() } }
