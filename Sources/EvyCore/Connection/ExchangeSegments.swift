@@ -49,18 +49,7 @@ extension UnsafeMutablePointer<Exchange> {
             loan.end()
             return .outOfMemory
         }
-        pointee.lock.lock()
-        var count = Int64(data.count)
-        let refusal = admit(&count)
-        let isTaken = refusal == nil && count > 0 && pointee.plan.body != .none
-        if isTaken {
-            segment.pointee.bytes = UnsafeRawBufferPointer(rebasing: data.prefix(Int(count)))
-            append(segment, Int(count))
-        }
-        let result = refusal ?? afterWrite()
-        pointee.lock.unlock()
-        if !isTaken { segment.release() }
-        return result
+        return write(segment, Int64(data.count))
     }
 
     /// Part of a regular file; length -1: to its end. The descriptor stays the host's.
@@ -73,13 +62,18 @@ extension UnsafeMutablePointer<Exchange> {
             SystemCalls.close(copy)
             return .badArgument
         }
-        var count = length < 0 ? size - offset : length
+        let count = length < 0 ? size - offset : length
         guard let segment = SegmentRef.file(copy, offset: offset, count: count) else { return .outOfMemory }
+        return write(segment, count)
+    }
+
+    private func write(_ segment: SegmentRef, _ whole: Int64) -> HostResult {
+        var count = whole
         pointee.lock.lock()
         let refusal = admit(&count)
         let isTaken = refusal == nil && count > 0 && pointee.plan.body != .none
         if isTaken {
-            segment.pointee.left = count
+            segment.pointee.cut(to: count)
             append(segment, Int(count))
         }
         let result = refusal ?? afterWrite()

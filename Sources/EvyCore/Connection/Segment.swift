@@ -44,6 +44,15 @@ struct Segment: ~Copyable {
     var isFile: Bool { descriptor >= 0 }
     var isTaken: Bool { isFile ? left == 0 : bytes.isEmpty }
 
+    /// A promised length may leave room for a part alone.
+    mutating func cut(to count: Int64) {
+        if isFile {
+            left = min(left, count)
+        } else {
+            bytes = UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(clamping: count)))
+        }
+    }
+
     /// The kernel, or the TLS session, has taken `count` more bytes.
     mutating func advance(_ count: Int) {
         if isFile {

@@ -7,7 +7,7 @@
 /// can desynchronise a connection or split a response.
 enum HTTP1ResponseWriter {
     /// Offsets into a block of fields are 32 bits wide.
-    private static let fieldBytesMax = 1 << 30
+    static let fieldBytesMax = 1 << 30
 
     /// fields: name NUL value NUL ...; the last NUL may be absent. bodyLength: nil when not known yet.
     /// On an error nothing has been appended. A failed `out` shows in out.failed.
@@ -22,7 +22,7 @@ enum HTTP1ResponseWriter {
         // Each pair grows by two bytes at most, and takes two: one growth for the whole head.
         out.reserve(256 &+ 2 &* fields.count &+ (unsafe reason?.count ?? 0) &+ (unsafe server?.count ?? 0))
         do throws(ResponseError) {
-            try unsafe writeStatusLine(status, reason, facts, &out)
+            try unsafe writeStatusLine(status, reason, minorVersion: facts.maxMinorVersion, &out)
             let rule = ResponseBodyRule(status: status, isHead: facts.isHead)
             let given = try unsafe writeFields(fields, rule: rule, memo: &memo, into: &out)
             let length = try declaredLength(rule, given: given, bodyLength: bodyLength)
@@ -76,15 +76,14 @@ enum HTTP1ResponseWriter {
 // MARK: - Parts of the head
 
 extension HTTP1ResponseWriter {
-    private static func writeStatusLine(
-        _ status: Int, _ reason: UnsafeRawBufferPointer?, _ facts: ResponseRequestFacts,
-        _ out: inout ByteBuffer
+    static func writeStatusLine(
+        _ status: Int, _ reason: UnsafeRawBufferPointer?, minorVersion: UInt8, _ out: inout ByteBuffer
     ) throws(ResponseError) {
         if status == 200, unsafe reason == nil {
-            out.append(facts.maxMinorVersion >= 1 ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.0 200 OK\r\n")
+            out.append(minorVersion >= 1 ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.0 200 OK\r\n")
             return
         }
-        out.append(facts.maxMinorVersion >= 1 ? "HTTP/1.1 " : "HTTP/1.0 ")
+        out.append(minorVersion >= 1 ? "HTTP/1.1 " : "HTTP/1.0 ")
         out.append(decimal: UInt64(status))
         // The space stays even before an empty reason (RFC 9112 section 4).
         out.append(ASCII.space)

@@ -69,21 +69,26 @@ extension HTTP1ResponseWriter {
         var given = GivenFields()
         var index = 0
         while index < block.byteCount {
-            let nameEnd = Scanner.tokenEnd(block, index, block.byteCount)
-            guard nameEnd > index, nameEnd < block.byteCount, block.byte(nameEnd) == 0 else {
-                throw .badField
-            }
-            let valueStart = nameEnd &+ 1
-            let valueEnd = Scanner.control(block, valueStart, block.byteCount)
-            guard valueEnd >= block.byteCount || block.byte(valueEnd) == 0 else { throw .badField }
-            let name = ByteRange(index, nameEnd)
-            let value = ByteRange(valueStart, valueEnd)
+            let (name, value) = try takePair(block, &index)
             if try keeps(block, name, value, rule, &given) {
                 write(block, name, value, &out)
             }
-            index = valueEnd &+ 1
         }
         return given
+    }
+
+    /// The pair at `index`, which goes on behind it.
+    @inline(__always)
+    static func takePair(
+        _ block: RawSpan, _ index: inout Int
+    ) throws(ResponseError) -> (name: ByteRange, value: ByteRange) {
+        let nameEnd = Scanner.tokenEnd(block, index, block.byteCount)
+        guard nameEnd > index, nameEnd < block.byteCount, block.byte(nameEnd) == 0 else { throw .badField }
+        let valueEnd = Scanner.control(block, nameEnd &+ 1, block.byteCount)
+        guard valueEnd >= block.byteCount || block.byte(valueEnd) == 0 else { throw .badField }
+        let name = ByteRange(index, nameEnd)
+        index = valueEnd &+ 1
+        return (name, ByteRange(nameEnd &+ 1, valueEnd))
     }
 
     /// Notes what a field says to us, and tells whether it goes into the head.
@@ -111,7 +116,8 @@ extension HTTP1ResponseWriter {
         return true
     }
 
-    private static func write(
+    /// The pair as a line.
+    static func write(
         _ block: RawSpan, _ name: ByteRange, _ value: ByteRange, _ out: inout ByteBuffer
     ) {
         // tokenEnd and control gave ends inside the block, so these pieces lie in it.
