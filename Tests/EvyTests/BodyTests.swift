@@ -52,10 +52,13 @@ private func streaming(_ handler: @escaping Server.Handler) throws -> Server {
 }
 
 @Test func aBodyCanBePushedAndAnsweredAtItsEnd() throws {
+    let arrived = Collector<Int>()
     let server = try streaming { request in
         try request.onBody(into: 0) { total, request, event in
             switch event {
-            case .piece(let bytes): total += bytes.reduce(0) { $0 + Int($1) }
+            case .piece(let bytes):
+                total += bytes.reduce(0) { $0 + Int($1) }
+                arrived.add(bytes.count)
             case .end: try? request.respond(.ok, body: "sum \(total)")
             case .failed(let error): try? request.respond(400, body: "\(error.code)")
             }
@@ -63,9 +66,9 @@ private func streaming(_ handler: @escaping Server.Handler) throws -> Server {
     }
     let client = try RawClient(port: server.port)
     client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n")
-    for _ in 0..<10 {
-        usleep(2000)
+    for number in 1...10 {
         client.send([UInt8](repeating: 2, count: 10000))
+        try eventually("piece \(number)") { arrived.all.reduce(0, +) == number * 10000 }
     }
     #expect(try client.answer().text == "sum 200000")
     #expect(try client.get("/").text == "sum 0")
@@ -106,6 +109,7 @@ private final class Token: Sendable {
     let client = try RawClient(port: server.port, receiveBuffer: 65536)
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     try eventually("a full queue") { flows.all.contains(.full) }
+    // Time enough for a writer that does not wait to write the rest.
     usleep(100_000)
     #expect(flows.all.count < 20, "the writer waits for its client")
     #expect(try client.answer().body.count == 20 << 20)

@@ -96,7 +96,7 @@ func anEarlyLeaverIsChargedWhatItGot(resets: Bool) throws {
         let client = try RawClient(port: download.server.port, receiveBuffer: 4096)
         client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         _ = try client.receive(1000)
-        usleep(300_000)
+        try eventually("a full window") { try client.holdsBack }
         received = client.tcpBytesReceived
         if resets {
             client.resetOnClose()

@@ -7,9 +7,21 @@ import re
 import socket
 import ssl
 import struct
+import time
 
 FACTOR = float(os.environ.get("EVY_TIME_FACTOR", "1"))
 PATIENCE = 10 * FACTOR
+
+
+def wait_until(condition, what, patience=None):
+    """The first true result of condition(), or a failure that says what was waited for."""
+    deadline = time.monotonic() + (patience or PATIENCE)
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.005)
 
 
 def pattern(count, offset=0):
@@ -266,6 +278,25 @@ class Connection:
         """tcpi_bytes_received, of the kernel's struct tcp_info."""
         info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         return struct.unpack_from("=Q", info, 128)[0]
+
+    def peer(self):
+        """The other end, of this machine and IPv4: the words of its line in /proc/net/tcp."""
+        ends = [":%04X" % name[1] for name in (self.socket.getpeername(), self.socket.getsockname())]
+        with open("/proc/net/tcp") as table:
+            for line in table:
+                words = line.split()
+                if words[1].endswith(ends[0]) and words[2].endswith(ends[1]):
+                    return words
+        raise AssertionError("the other end is gone")
+
+    def holds_back(self):
+        """The other end's TCP has more to send, but nothing on its way: it waits for the window to open."""
+        return self.peer()[5].startswith("04:")  # the timer of its window probes
+
+    def wait_until_full(self):
+        """Waits until the other end has sent what this end takes unread; tcp_bytes_received() then."""
+        wait_until(self.holds_back, "a full window")
+        return self.tcp_bytes_received()
 
     def reset(self):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

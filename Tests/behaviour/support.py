@@ -22,6 +22,7 @@ from client import (
     client_context,
     pattern,
     raw_request,
+    wait_until,
 )
 
 __all__ = [
@@ -44,17 +45,6 @@ __all__ = [
 """A library built with a sanitizer: memory is not given back at once, and there may be a thread more."""
 SANITIZED = "-fsanitize" in os.environ.get("EVY_CFLAGS", "")
 SANITIZER = re.compile(rb"(Address|Thread|Leak|UndefinedBehavior)Sanitizer|Fatal error|runtime error:")
-
-
-def wait_until(condition, what, patience=None):
-    """The first true result of condition(), or a failure that says what was waited for."""
-    deadline = time.monotonic() + (patience or PATIENCE)
-    while True:
-        result = condition()
-        if result:
-            return result
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.005)
 
 
 class Server:
@@ -159,6 +149,22 @@ class Server:
         self.tell(name, which, ms)
         found = self.expect("command", count, patience, name=name)
         return (found if count == 1 else found[-1])["status"]
+
+    def counters(self, which=0):
+        """A snapshot taken by a thread of the host."""
+        count = len(self.select("counters")) + 1
+        self.tell("counters", which)
+        found = self.expect("counters", count)
+        return (found if count == 1 else found[-1])["counters"]
+
+    def settled(self, **wanted):
+        """The snapshot in which the named counters have these values, in whatever order things come."""
+
+        def look():
+            found = self.counters()
+            return found if all(found[name] == value for name, value in wanted.items()) else None
+
+        return wait_until(look, f"counters {wanted}")
 
     def tell(self, name, which=0, ms=0):
         self.process.stdin.write(f"{name} {which} {ms}\n".encode())

@@ -96,7 +96,7 @@ def test_times_are_microseconds_from_the_complete_head(serve):
     server = serve()
     with Connection(server) as connection:
         connection.send(b"GET /slow?ms=60 HTTP/1.1\r\n")
-        time.sleep(0.2)
+        assert connection.silent(0.2)
         connection.send(b"Host: x\r\n\r\n").response()
     stats = server.expect("hook")["stats"]
     assert 55_000 <= stats["us_first_byte"] <= stats["us_total"] < 190_000
@@ -106,18 +106,19 @@ def test_first_byte_of_a_streamed_answer_comes_before_its_end(serve):
     server = serve()
     with Connection(server, rcvbuf=4096) as connection:
         connection.send(raw_request("GET", "/streamed?n=10000000"))
-        time.sleep(0.2)
+        time.sleep(0.2)  # the client does not read yet
         connection.response()
     stats = server.expect("hook")["stats"]
     assert stats["us_first_byte"] < 150_000 < stats["us_total"]
 
 
-def leave(connection, how):
+def leave(server, connection, how):
     if how == "reset":
         connection.reset()
     else:
+        turns = server.counters()["evy_loop_turns_total"]
         connection.socket.shutdown(socket.SHUT_WR)
-        time.sleep(0.2)
+        wait_until(lambda: server.counters()["evy_loop_turns_total"] > turns, "the server to see the FIN")
         connection.close()
 
 
@@ -133,9 +134,8 @@ def test_an_early_leaver_is_charged_what_its_tcp_received(either, how, ends):
     taken = 0
     while taken < 1000:
         taken += len(connection.receive(1000 - taken))
-    time.sleep(0.3)
-    received = connection.tcp_bytes_received()
-    leave(connection, how)
+    received = connection.wait_until_full()
+    leave(server, connection, how)
     hook = server.expect("hook", name="figures")
     stats = hook["stats"]
     assert hook["end"] in ends and hook["gone"] == 1
@@ -162,10 +162,7 @@ def test_acked_is_exact_after_a_reset(serve, rcvbuf):
     server = serve()
     connection = Connection(server, rcvbuf=rcvbuf)
     connection.send(raw_request("GET", TARGET))
-    previous = -1
-    while (received := connection.tcp_bytes_received()) != previous or received == 0:
-        previous = received
-        time.sleep(0.15)
+    received = connection.wait_until_full()
     connection.reset()
     assert server.expect("hook")["stats"]["acked"] == received
 
@@ -178,8 +175,7 @@ def test_acked_of_a_kept_connection_is_per_response(serve):
         assert len(connection.get("/fixed?n=20000").body) == 20000
     before = connection.tcp_bytes_received()
     connection.send(raw_request("GET", TARGET))
-    time.sleep(0.3)
-    received = connection.tcp_bytes_received() - before
+    received = connection.wait_until_full() - before
     connection.reset()
     hook = server.expect("hook", count=6)[5]
     assert hook["stats"]["acked"] == received and hook["stats"]["requests"] == 6
@@ -279,7 +275,7 @@ def test_hooks_wait_for_the_last_byte_and_not_only_for_the_handler(serve):
     with Connection(server, rcvbuf=4096) as connection:
         connection.send(raw_request("GET", "/fixed?n=20000000"))
         assert server.call("respond") == "EVY_OK"
-        time.sleep(0.3)
+        time.sleep(0.3)  # the client does not read yet: us_total has to hold this time
         assert not server.select("hook") and not server.select("access")
         answer = connection.response()
         assert answer.body == pattern(20_000_000)
@@ -309,7 +305,7 @@ def test_wall_seconds_ends_before_the_hooks(serve):
     with Connection(server) as connection:
         connection.get("/hooks?n=1&gate=1")
         server.expect("call", step="hook-waits")
-        time.sleep(0.4 * FACTOR)
+        assert connection.silent(0.4 * FACTOR)
         server.command("open", 1)
         line = server.expect("access")
     assert float(line["line"]) < 0.3 * FACTOR and line["stats"]["us_total"] < 300_000 * FACTOR
@@ -348,7 +344,7 @@ def test_wall_seconds_holds_the_time_of_an_unread_body(serve):
     server = serve(body="stream")
     with Connection(server) as connection:
         connection.send(b"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n").response()
-        time.sleep(0.3)
+        assert connection.silent(0.3)
         assert not server.select("hook") and not server.select("access")
         connection.send(b"abc")
         assert server.expect("hook", name="figures")["stats"]["us_total"] > 250_000

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 # test_bodies - request bodies: buffered, pulled, pushed with pause; declared, chunked, empty, broken off.
 
-import time
 import zlib
 
 import pytest
@@ -164,9 +163,10 @@ def test_a_handler_that_does_not_read_holds_the_client_back(serve):
 def test_a_client_that_leaves_in_mid_body(serve, path, how, names):
     server = serve(body="stream")
     connection = Connection(server)
-    connection.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc".encode())
+    sent = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc".encode()
+    connection.send(sent)
     server.expect("request")
-    time.sleep(0.05)
+    server.settled(evy_received_bytes_total=len(sent))
     getattr(connection, how)()
     hook = server.expect("hook", name="figures")
     assert hook["end"] in names and hook["gone"] == 1, hook

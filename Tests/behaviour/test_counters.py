@@ -14,24 +14,6 @@ REFUSED = 'evy_requests_refused_total{reason="%s"}'
 TIMEOUT = 'evy_timeouts_total{deadline="%s"}'
 
 
-def counters(server, which=0):
-    """A snapshot taken by a thread of the host."""
-    count = len(server.select("counters")) + 1
-    server.tell("counters", which)
-    found = server.expect("counters", count)
-    return (found if count == 1 else found[-1])["counters"]
-
-
-def settled(server, **wanted):
-    """The snapshot in which the named counters have these values, in whatever order things come."""
-
-    def look():
-        found = counters(server)
-        return found if all(found[name] == value for name, value in wanted.items()) else None
-
-    return wait_until(look, f"counters {wanted}")
-
-
 def ended(found):
     return sum(value for name, value in found.items() if name.startswith("evy_requests_ended"))
 
@@ -49,7 +31,7 @@ def watched(request, serve):
 
 def test_every_request_and_every_byte_is_counted_once(watched):
     server = watched()
-    assert set(counters(server).values()) == {0} or counters(server)["evy_requests_total"] == 0
+    assert set(server.counters().values()) == {0} or server.counters()["evy_requests_total"] == 0
     sent = received = 0
     connection = Connection(server)
     for target, _ in (("/hello", 200), ("/nope", 404), ("/hello", 200), ("/chunked?n=70000", 200)):
@@ -57,13 +39,13 @@ def test_every_request_and_every_byte_is_counted_once(watched):
         sent += len(data)
         connection.send(data)
         received += connection.response().byte_count
-    found = settled(server, evy_requests_active=0, evy_requests_total=4)
+    found = server.settled(evy_requests_active=0, evy_requests_total=4)
     assert found[ENDS % "complete"] == ended(found) == answered(found) == 4
     assert (found[STATUS % "2xx"], found[STATUS % "4xx"]) == (3, 1)
     assert (found["evy_received_bytes_total"], found["evy_sent_bytes_total"]) == (sent, received)
     assert (found["evy_connections_open"], found["evy_connections_total"]) == (1, 1)
     connection.close()
-    settled(server, evy_connections_open=0, evy_connections_total=1)
+    server.settled(evy_connections_open=0, evy_connections_total=1)
 
 
 def test_pipelined_requests_are_counted_each(watched):
@@ -71,7 +53,7 @@ def test_pipelined_requests_are_counted_each(watched):
     with Connection(server) as connection:
         connection.send(raw_request("GET", "/hello") * 200 + raw_request("GET", "/nope") * 50)
         received = sum(connection.response().byte_count for _ in range(250))
-        found = settled(server, evy_requests_active=0, evy_requests_total=250)
+        found = server.settled(evy_requests_active=0, evy_requests_total=250)
     assert (found[STATUS % "2xx"], found[STATUS % "4xx"], found[ENDS % "complete"]) == (200, 50, 250)
     assert found["evy_sent_bytes_total"] == received
 
@@ -81,24 +63,24 @@ def test_a_request_being_served_is_active_and_its_thread_busy(serve):
     with Connection(server) as connection:
         connection.send(raw_request("GET", "/gate?id=1"))
         server.expect("request", path="/gate")
-        found = settled(server, evy_requests_active=1, evy_threads_busy=1)
+        found = server.settled(evy_requests_active=1, evy_threads_busy=1)
         assert found["evy_requests_total"] == 1 and ended(found) == 0
         assert 1 <= found["evy_threads"] <= 3
         server.command("open", 1)
         assert connection.response().status == 200
-        settled(server, evy_requests_active=0, evy_threads_busy=0)
+        server.settled(evy_requests_active=0, evy_threads_busy=0)
 
 
 def test_callbacks_that_wait_for_a_thread_are_queued(serve):
     server = serve(threads="2")
     connections = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(5)]
-    found = settled(server, evy_requests_queued=3)
+    found = server.settled(evy_requests_queued=3)
     assert found["evy_threads_busy"] == 2 and found["evy_requests_active"] == 5
     server.command("open", 1)
     for connection in connections:
         assert connection.response().status == 200
         connection.close()
-    settled(server, evy_requests_queued=0, evy_requests_active=0)
+    server.settled(evy_requests_queued=0, evy_requests_active=0)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +100,7 @@ def test_the_end_of_a_request_has_its_counter(watched, target, end):
         connection.reset()
     else:
         connection.ending()
-    found = settled(server, evy_requests_active=0, evy_requests_total=1)
+    found = server.settled(evy_requests_active=0, evy_requests_total=1)
     assert found[ENDS % end] == ended(found) == answered(found) == 1
 
 
@@ -128,9 +110,9 @@ def test_an_answer_a_client_never_takes_is_not_complete(serve):
     connection = Connection(server, rcvbuf=4096)
     connection.send(raw_request("GET", "/fixed?n=30000000") * 2)
     connection.receive(1000)
-    assert counters(server)[ENDS % "complete"] == 0
+    assert server.counters()[ENDS % "complete"] == 0
     connection.reset()
-    found = settled(server, evy_requests_active=0)
+    found = server.settled(evy_requests_active=0)
     assert found[ENDS % "complete"] == 0 and found[ENDS % "client-reset"] == ended(found) >= 1
     assert found["evy_sent_bytes_total"] < 30_000_000
 
@@ -149,7 +131,7 @@ def test_refused_requests_are_counted_by_kind(serve, raw, reason, status):
     with Connection(server) as connection:
         connection.send_lenient(raw)
         connection.ending()
-    found = settled(server, evy_requests_active=0, evy_requests_total=1)
+    found = server.settled(evy_requests_active=0, evy_requests_total=1)
     assert found[REFUSED % reason] == 1 and found[STATUS % status] == answered(found) == ended(found) == 1
     assert sum(v for n, v in found.items() if n.startswith("evy_requests_refused")) == 1
     assert found[TIMEOUT % "header"] == (reason == "timeout")
@@ -163,11 +145,8 @@ def test_each_deadline_has_its_counter(serve):
     idle.get("/hello")
     body.send(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab")
     lingering.send(b"BROKEN\r\n\r\nand more")
-    found = settled(
-        server,
-        **{TIMEOUT % name: 1 for name in ("header", "idle", "body", "write")},
-    )
-    lingers = settled(server, evy_connections_open=0)[TIMEOUT % "linger"]
+    found = server.settled(**{TIMEOUT % name: 1 for name in ("header", "idle", "body", "write")})
+    lingers = server.settled(evy_connections_open=0)[TIMEOUT % "linger"]
     assert lingers >= 1 and found[TIMEOUT % "handshake"] == 0
     for connection in (silent, idle, body, lingering, slow):
         connection.close()
@@ -177,14 +156,14 @@ def test_handshakes_and_bytes_under_tls(serve):
     server = serve(tls=True, handshake_timeout="300ms")
     with Connection(server) as connection:
         answer = connection.get("/hello")
-        found = settled(server, evy_tls_handshakes_total=1, evy_requests_active=0)
+        found = server.settled(evy_tls_handshakes_total=1, evy_requests_active=0)
         assert found["evy_tls_failures_total"] == 0
         assert found["evy_sent_bytes_total"] > answer.byte_count + 500, "the handshake counts too"
     with socket.create_connection(("127.0.0.1", server.port)) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        settled(server, evy_tls_failures_total=1)
+        server.settled(evy_tls_failures_total=1)
     with socket.create_connection(("127.0.0.1", server.port)):
-        settled(server, **{"evy_tls_failures_total": 2, TIMEOUT % "handshake": 1})
+        server.settled(**{"evy_tls_failures_total": 2, TIMEOUT % "handshake": 1})
 
 
 def test_full_servers_count_their_pauses_and_evictions(serve):
@@ -192,14 +171,14 @@ def test_full_servers_count_their_pauses_and_evictions(serve):
     first = Connection(server)
     first.get("/hello")
     busy = Connection(server).send(raw_request("GET", "/gate?id=1"))
-    settled(server, evy_requests_active=1, evy_requests_total=2)
+    server.settled(evy_requests_active=1, evy_requests_total=2)
     third = Connection(server)
     assert third.alive(), "the idle one made room"
-    assert settled(server, evy_connections_evicted_total=1)["evy_connections_total"] == 3
+    assert server.settled(evy_connections_evicted_total=1)["evy_connections_total"] == 3
     third.send(raw_request("GET", "/gate?id=1"))
-    settled(server, evy_requests_active=2, evy_requests_total=4)
+    server.settled(evy_requests_active=2, evy_requests_total=4)
     with Connection(server) as fourth:
-        settled(server, evy_accept_pauses_total=1, evy_connections_open=2)
+        server.settled(evy_accept_pauses_total=1, evy_connections_open=2)
         server.command("open", 1)
         assert busy.response().status == third.response().status == 200
         busy.close()
@@ -212,12 +191,12 @@ def test_the_lag_of_the_loop_is_the_length_of_its_turn(serve):
         connection.get("/slow?ms=80")
 
         def slow_turn():
-            found = counters(server)
+            found = server.counters()
             return found if found["evy_loop_lag_max_microseconds"] >= 80_000 else None
 
         found = wait_until(slow_turn, "the end of the turn")
         connection.get("/hello")
-    later = settled(server, evy_connections_open=0)
+    later = server.settled(evy_connections_open=0)
     assert later["evy_loop_lag_microseconds"] <= later["evy_loop_lag_max_microseconds"]
     assert later["evy_loop_turns_total"] > found["evy_loop_turns_total"] > 0
     assert later["evy_loop_busy_microseconds_total"] >= 80_000
@@ -227,7 +206,7 @@ def test_a_handler_that_blocks_does_not_lag_the_loop_that_moves_on(serve):
     server = serve()
     with Connection(server) as connection:
         connection.get("/slow?ms=500")
-    assert settled(server, evy_connections_open=0)["evy_loop_lag_max_microseconds"] < 250_000 * FACTOR
+    assert server.settled(evy_connections_open=0)["evy_loop_lag_max_microseconds"] < 250_000 * FACTOR
 
 
 def test_snapshots_are_never_torn_and_counters_never_shrink(serve):
@@ -252,7 +231,7 @@ def test_snapshots_are_never_torn_and_counters_never_shrink(serve):
     for thread in threads:
         thread.join()
     assert seen["looks"] > 100 and seen["torn"] == 0 and seen["shrunk"] == 0, seen
-    found = settled(server, evy_requests_active=0, evy_connections_open=0)
+    found = server.settled(evy_requests_active=0, evy_connections_open=0)
     assert found["evy_requests_total"] == found[ENDS % "complete"] == answered(found) > 100
 
 
@@ -260,10 +239,10 @@ def test_servers_count_apart_and_keep_their_figures_when_stopped(serve):
     server = serve("--second")
     with Connection(server) as connection:
         connection.get("/hello")
-    settled(server, evy_requests_active=0, evy_requests_total=1, evy_connections_open=0)
-    assert counters(server, 1)["evy_requests_total"] == 0
+    server.settled(evy_requests_active=0, evy_requests_total=1, evy_connections_open=0)
+    assert server.counters(1)["evy_requests_total"] == 0
     assert server.command("stop", 0) == "EVY_OK" and server.command("wait", 0, 5000) == "EVY_OK"
-    found = counters(server)
+    found = server.counters()
     assert found["evy_requests_total"] == 1 and found["evy_connections_open"] == found["evy_threads"] == 0
 
 
@@ -273,7 +252,7 @@ def test_what_is_cut_at_the_end_of_the_grace_is_counted(serve):
     connection.receive(100)
     server.command("stop", 0, 0)
     server.command("wait", 0, 5000)
-    found = counters(server)
+    found = server.counters()
     assert found["evy_requests_active"] == 0 and found[ENDS % "shutdown"] == ended(found) == 1
     connection.close()
 

@@ -88,7 +88,7 @@ def test_requests_renew_the_idle_deadline(serve):
     with Connection(server) as connection:
         for _ in range(4):
             assert connection.alive()
-            time.sleep(SHORT / 2)
+            assert connection.silent(SHORT / 2)
         assert connection.alive()
 
 
@@ -173,11 +173,11 @@ def test_a_slow_reader_that_keeps_reading_is_served_to_the_end(serve):
     total = 20_000_000
     with Connection(server, rcvbuf=65536) as connection:
         connection.send(raw_request("GET", f"/streamed?n={total}"))
-        time.sleep(SHORT / 2)
+        time.sleep(SHORT / 2)  # the client does not read, for less than write_timeout
         taken = 0
         while taken < 2_000_000:
             taken += len(connection.receive(65536))
-            time.sleep(0.01)
+            time.sleep(0.01)  # slowly
         while taken < total:
             piece = connection.receive()
             assert piece, "cut although it was reading"
@@ -232,7 +232,7 @@ def test_linger_timeout_ends_a_client_that_never_stops_sending(serve):
         with pytest.raises(OSError):
             while time.monotonic() - start < 5 * FACTOR:
                 connection.socket.send(b"x" * 10)
-                time.sleep(0.02)
+                time.sleep(0.02)  # so slowly that linger_bytes does not end it
         assert time.monotonic() - start < SHORT + 2 * FACTOR
 
 
@@ -240,5 +240,5 @@ def test_pattern_is_what_a_client_that_waits_before_reading_gets(serve):
     server = serve(write_timeout="20s")
     with Connection(server, rcvbuf=4096) as connection:
         connection.send(raw_request("GET", "/streamed?n=1000000&piece=777"))
-        time.sleep(SHORT)
+        time.sleep(SHORT)  # the wait before reading
         assert connection.response().body == pattern(1000000)

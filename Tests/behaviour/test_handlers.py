@@ -30,7 +30,8 @@ def test_up_to_threads_handlers_run_side_by_side(serve):
     server = serve(threads="4")
     blocked = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(8)]
     server.expect("call", count=4, step="at-gate")
-    time.sleep(0.1)
+    server.settled(evy_requests_queued=4, evy_threads_busy=4)
+    assert blocked[-1].silent(0.1)
     assert len(server.select("call", step="at-gate")) == 4
     server.command("open", 1)
     for connection in blocked:

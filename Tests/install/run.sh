@@ -83,9 +83,9 @@ END
 swift build --package-path "$folder/by-swift"
 "$(swift build --package-path "$folder/by-swift" --show-bin-path)/consumer" > "$folder/said" &
 server=$!
-for _ in 1 2 3 4 5 6 7 8 9 10; do
+for _ in $(seq 100); do
     [ -s "$folder/said" ] && break
-    sleep 0.5
+    sleep 0.1
 done
 [ "$(curl -s "http://127.0.0.1:$(head -n 1 "$folder/said")/hi")" = "from Swift/hi" ]
 wait "$server"

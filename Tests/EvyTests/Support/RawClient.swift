@@ -28,10 +28,12 @@ struct RawAnswer {
 
 final class RawClient {
     private let descriptor: Int32
+    private let port: Int
     private var input: [UInt8] = []
 
     /// `receiveBuffer` makes the window small, so that a server soon has to wait.
     init(port: Int, receiveBuffer: Int32? = nil) throws {
+        self.port = port
         // Not for the programs that other tests spawn: they would keep the connection open.
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         if var size = receiveBuffer {
@@ -133,6 +135,39 @@ final class RawClient {
         var size = socklen_t(info.count)
         getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &size)
         return info.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 128, as: Int64.self) }
+    }
+
+    private var ownPort: Int {
+        var address = sockaddr_in()
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        _ = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
+        }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+
+    /// The server's TCP has more to send, but nothing on its way: it waits for this end's window to open.
+    /// The timer of its window probes in /proc/net/tcp tells.
+    var holdsBack: Bool {
+        get throws {
+            let ends = [ownPort, port].map { number in
+                let digits = String(number, radix: 16, uppercase: true)
+                return ":" + String(repeating: "0", count: 4 - digits.count) + digits
+            }
+            guard let table = fopen("/proc/net/tcp", "r") else {
+                throw RawClientError(text: "/proc/net/tcp cannot be read")
+            }
+            defer { fclose(table) }
+            var line = [CChar](repeating: 0, count: 512)
+            while fgets(&line, Int32(line.count), table) != nil {
+                let bytes = line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+                let words = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+                if words[1].hasSuffix(ends[1]) && words[2].hasSuffix(ends[0]) {
+                    return words[5].hasPrefix("04:")
+                }
+            }
+            throw RawClientError(text: "the server's end is gone")
+        }
     }
 
     /// The next close sends a RST.

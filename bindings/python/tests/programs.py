@@ -10,22 +10,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
-from client import PATIENCE
+from client import PATIENCE, wait_until
 
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent
-
-
-def wait_until(condition, what, patience=PATIENCE):
-    """The first true result of condition(), or a failure that says what was waited for."""
-    deadline = time.monotonic() + patience
-    while True:
-        result = condition()
-        if result:
-            return result
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.005)
 
 
 def free_port():

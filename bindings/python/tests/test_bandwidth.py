@@ -2,11 +2,9 @@
 # test_bandwidth - what hooks and log say was sent is what clients counted, also of those who leave.
 
 import socket
-import time
 
 import pytest
-from client import Connection, raw_request
-from programs import wait_until
+from client import Connection, raw_request, wait_until
 
 TOTAL, PIECE = 26_214_400, 65536
 FIELDS = "%(status_code)s %(wire_bytes)s %(body_bytes)s %(acked_bytes)s %(aborted)s %(path)s"
@@ -39,16 +37,7 @@ def stalled_download(server):
     taken = 0
     while taken < 1000:
         taken += len(connection.receive(1000 - taken))
-    seen = [time.monotonic(), connection.tcp_bytes_received()]
-
-    def is_still():
-        received = connection.tcp_bytes_received()
-        if received != seen[1]:
-            seen[:] = [time.monotonic(), received]
-        return time.monotonic() - seen[0] > 0.3
-
-    wait_until(is_still, "a full window")
-    return connection, seen[1] - base
+    return connection, connection.wait_until_full() - base
 
 
 @pytest.mark.parametrize("how", ["reset", "fin"])

@@ -4,8 +4,7 @@
 import threading
 
 import pytest
-from client import Connection, raw_request
-from programs import wait_until
+from client import Connection, raw_request, wait_until
 
 
 class Body:

@@ -11,8 +11,7 @@ import time
 
 import evy
 import pytest
-from client import Connection, raw_request
-from programs import wait_until
+from client import Connection, raw_request, wait_until
 
 
 def hello(env, start_response):
@@ -46,7 +45,7 @@ def test_two_servers_beside_a_ticking_main_thread(serve):
         thread.start()
     late, last = 0.0, time.monotonic()
     while any(thread.is_alive() for thread in loads):
-        time.sleep(0.01)
+        time.sleep(0.01)  # the tick
         late, last = max(late, time.monotonic() - last - 0.01), time.monotonic()
     assert list(answered.values()) == [200, 200] and late < 0.15
     one.stop()

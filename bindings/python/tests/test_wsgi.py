@@ -6,8 +6,7 @@ import threading
 import wsgiref.validate
 
 import pytest
-from client import Connection, raw_request
-from programs import wait_until
+from client import Connection, raw_request, wait_until
 
 
 def answer_of(server, method="GET", target="/", fields=(), body=None):
