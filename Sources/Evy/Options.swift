@@ -59,7 +59,14 @@ public struct Options: Sendable {
 
     // MARK: Capacity
 
-    /// Most threads that run handlers side by side (1...1024). With 1 the loop waits for each handler.
+    /// Event loops, each on a thread of its own (1...256); 0: one for each processor.
+    public var loops: Int? {
+        get { number("loops") }
+        set { set("loops", newValue) }
+    }
+
+    /// Most threads of each loop that run handlers side by side (1...1024). With 1 the loop waits for each
+    /// handler.
     public var threads: Int? {
         get { number("threads") }
         set { set("threads", newValue) }

@@ -77,5 +77,5 @@ func hostBytes(_ start: UnsafeRawPointer?, _ count: Int) -> UnsafeRawBufferPoint
 }
 
 func server(of exchange: ExchangeRef) -> Server? {
-    exchange.pointee.reactor.pointee.delegate as? Server
+    exchange.pointee.reactor.pointee.delegate.owner as? Server
 }

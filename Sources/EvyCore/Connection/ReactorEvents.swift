@@ -61,6 +61,10 @@ struct ReactorClient: LoopClient {
         }
     }
 
+    func woken() {
+        if reactor.pointee.doorstep.waitingCount > 0 { reactor.letIn() }
+    }
+
     func inboxFilled() -> Bool {
         let worker = reactor.pointee.worker
         worker.pointee.taken = reactor.loop.pointee.inbox.takeAll()
@@ -119,7 +123,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// Nothing is left to serve.
     var isFinished: Bool {
         pointee.isDraining.load(ordering: .relaxed) && pointee.table.count == Reactor.reservedCount
-            && pointee.unfinished == 0
+            && pointee.unfinished == 0 && pointee.doorstep.close()
     }
 
     /// The first holder: watches the listeners.

@@ -24,6 +24,8 @@ struct Settings {
     var writeLowWater = 64 << 10
     /// Host code may block: the loop moves on without it.
     var mayMove = true
+    /// Other loops accept from the same sockets.
+    var sharesListeners = false
     /// Somebody wants to hear of every finished exchange.
     var observesAll = false
     var joinsWithSpace = true
@@ -49,6 +51,8 @@ enum LogLevel: Int32 { case error = 1, warn, info, debug }
 /// Thread: `finished` and `log` on the holder of the loop; `handOver` on the thread that holds the loop, in
 /// host code it is about to block in.
 protocol ReactorDelegate: AnyObject {
+    /// What an exchange that the host keeps keeps alive: the server.
+    var owner: AnyObject { get }
     /// Should this callback go to another thread, because as many as allowed run already?
     func mustQueue() -> Bool
     /// Is the calling thread one of the server's?
@@ -56,6 +60,8 @@ protocol ReactorDelegate: AnyObject {
     func enqueue(_ exchange: ExchangeRef)
     /// Access log and callback; the exchange is complete and its hooks have run.
     func finished(_ exchange: ExchangeRef)
+    /// A connection goes to another loop that has fewer. False: it stays.
+    func passOn(_ arrival: Doorstep.Arrival) -> Bool
     /// False: nobody can take the loop.
     func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool
     func log(_ level: LogLevel, _ text: String)

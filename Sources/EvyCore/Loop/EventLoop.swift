@@ -10,6 +10,7 @@ protocol LoopClient {
     func turnBegan()
     func isReady(_ token: UInt64, _ events: EventSet) -> Bool
     func deadlinePassed(_ index: UInt32) -> Bool
+    func woken()
     func inboxFilled() -> Bool
     func tasksDue() -> Bool
     func turnEnded() -> Bool
@@ -68,6 +69,7 @@ struct EventLoop: ~Copyable {
             let event = loop.pointee.poll.event(at: index)
             if event.token == EventPoll.wakeToken {
                 loop.pointee.poll.acknowledgeWake()
+                client.woken()
             } else if !client.isReady(event.token, event.events) {
                 return false
             }

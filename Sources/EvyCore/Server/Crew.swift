@@ -344,6 +344,7 @@ final class Crew: @unchecked Sendable {
     // MARK: The end
 
     var hasEnded: Bool { gate.withLock { isOver } }
+    var hasMembers: Bool { gate.withLock { liveCount > 0 || !members.isEmpty } }
 
     var isMember: Bool { gate.withLock { members.contains(Thread.current) } }
 

@@ -25,6 +25,7 @@ struct Options: Sendable {
     enum UnderscoreHeaders: String, CaseIterable { case drop, refuse, allow }
     enum HeaderJoin: String, CaseIterable { case commaSpace = "comma-space", comma }
 
+    var loops = 1
     var threads = 32
     var lentThreads = false
     var pull = false
