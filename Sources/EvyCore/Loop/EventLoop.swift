@@ -25,6 +25,7 @@ struct EventLoop: ~Copyable {
     let poll: EventPoll
     let inbox = Inbox()
     let lease = Lease()
+    let habit = BlockingHabit()
     let board: UnsafeMutablePointer<TaskBoard>
 
     var nowMilliseconds: Int64 { now / 1_000_000 }

@@ -32,6 +32,8 @@ final class Crew: @unchecked Sendable {
     private var queue: [ExchangeRef] = []
     private var queueHead = 0
     private var idleCount = 0
+    /// Of the idle ones, those that were signalled and have not come back from their wait yet.
+    private var calledCount = 0
     private var liveCount = 0
     private var lentCount = 0
     private var isOver = false
@@ -94,7 +96,7 @@ final class Crew: @unchecked Sendable {
         isLeaderless = true
         if !onCaller {
             if idleCount > 0 {
-                gate.signal()
+                wakeOrAddSpare()
             } else if makesThreads, !addThread() {
                 self.server = nil
                 return false
@@ -134,9 +136,14 @@ final class Crew: @unchecked Sendable {
 
     // MARK: Threads
 
-    /// Lock held. A spare is there, or could be made.
+    /// Lock held. A spare is there that is not called already, or could be made.
     private func wakeOrAddSpare() {
-        if idleCount > 0 { gate.signal() } else { _ = addThread() }
+        if idleCount > calledCount {
+            calledCount += 1
+            gate.signal()
+        } else {
+            _ = addThread()
+        }
     }
 
     /// Lock held.
@@ -196,8 +203,7 @@ final class Crew: @unchecked Sendable {
                 if isLost { offLoop.wrappingSubtract(1, ordering: .relaxed) }
             } else if let exchange = popQueue() {
                 gate.unlock()
-                exchange.perform(exchange.pointee.job)
-                exchange.endRun(rest: UnsafeRawBufferPointer(start: nil, count: 0))
+                runElsewhere(exchange)
                 gate.lock()
                 offLoop.wrappingSubtract(1, ordering: .relaxed)
             } else if isOver {
@@ -206,6 +212,7 @@ final class Crew: @unchecked Sendable {
                 idleCount += 1
                 let isWoken = gate.wait(until: Clock.monotonicNanoseconds + Self.idleNanoseconds)
                 idleCount -= 1
+                if calledCount > 0 { calledCount -= 1 }
                 if !isWoken, mayRetire() { break }
             }
         }
@@ -213,6 +220,14 @@ final class Crew: @unchecked Sendable {
         spareWorkers.append(worker)
         gate.unlock()
         return true
+    }
+
+    private func runElsewhere(_ exchange: ExchangeRef) {
+        let loop = exchange.pointee.reactor.loop
+        let start = Clock.monotonicNanoseconds
+        exchange.perform(exchange.pointee.job)
+        loop.pointee.habit.noteElsewhere(nanoseconds: Clock.monotonicNanoseconds - start)
+        exchange.endRun(rest: UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
     /// Lock held. Threads that were made for a rush go again; the first stays for the loop.
@@ -300,7 +315,9 @@ final class Crew: @unchecked Sendable {
             }
             if looks >= 1, Lease.isInHostCode(now) {
                 // From here on the ticket is the next one, won or lost.
-                gate.withLock { _ = takeLoop(from: nil, ticket: now) }
+                if gate.withLock({ takeLoop(from: nil, ticket: now) }) {
+                    reactor.loop.pointee.habit.noteStolen()
+                }
                 calmLooks = 0
             } else if looks == Self.looksBeforeSleep {
                 reactor.pointee.isUnwatched.store(true, ordering: .sequentiallyConsistent)
