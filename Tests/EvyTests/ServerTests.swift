@@ -171,6 +171,8 @@ private func failure(_ body: () throws(EvyError) -> Void) -> EvyError {
     let answer = try RawClient(port: server.port).get("/")
     #expect(answer.statusLine == "HTTP/1.1 299 Fine" && answer.text == "hi" && answer.field("Y") == nil)
     // The handler goes on behind its answer.
-    let expected: [EvyError.Code] = [.badField, .badField, .badField, .badArgument, .badArgument, .wrongState]
+    let expected: [EvyError.Code] = [
+        .badField, .badField, .badField, .badArgument, .badArgument, .wrongState,
+    ]
     #expect(try codes.wait(for: 6) == expected)
 }
