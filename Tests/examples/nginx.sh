@@ -3,7 +3,7 @@
 
 # A real nginx in front, where there is one: on port $1, with its own user's rights.
 start_nginx() {
-    mkdir "$folder/nginx"
+    mkdir -p "$folder/nginx"
     cat > "$folder/nginx/conf" <<CONFIGURATION
 daemon off;
 $([ "$(id -u)" != 0 ] || echo 'user root;')

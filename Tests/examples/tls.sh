@@ -50,6 +50,7 @@ check_tls_reload() {
     same "no name" "$(curl -sk "$url")" "you asked for no name"
     same "the default certificate" "$(fingerprint)" "$(fingerprint_of one)"
     same "the certificate by name" "$(fingerprint named.test)" "$(fingerprint_of named)"
+    rm -f "$folder/held"
     mkfifo "$folder/held"
     timeout 20 openssl s_client -connect "${url:8:-1}" -quiet \
         < "$folder/held" > "$folder/holder" 2> /dev/null &

@@ -67,7 +67,8 @@ check_async() {
     # More of them at once than threads: nobody waits for another.
     local begin=$SECONDS asked=()
     for _ in {1..100}; do asked+=("${url}wait"); done
-    same "a hundred waits" "$(curl -sZ --parallel-max 100 "${asked[@]}" 2> /dev/null | grep -c '^waited$')" 100
+    same "a hundred waits" \
+        "$(curl -sZ --parallel-max 100 "${asked[@]}" 2> /dev/null | grep -c '^waited$')" 100
     [ $((SECONDS - begin)) -le 15 ] || fail "a hundred waits of a second took $((SECONDS - begin)) s"
     curl -s --max-time 0.5 "${url}forever" > /dev/null || true
     wait_for "the cancellation" has_lines 2
