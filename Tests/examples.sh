@@ -81,6 +81,7 @@ for kind in c swift; do
         source=c/$name.c
         [ "$kind" = c ] || source=swift/$name/main.swift
         : > "$folder/log"
+        grep -qF "($source)" Examples/README.md || fail "Examples/README.md does not name it"
         "check_$name"
         echo "$source: ok"
     done

@@ -181,6 +181,7 @@ static void receive(evy_req *req, const char *name) {
         respond(req, status, status == 503 ? "too many uploads\n" : "this name is being uploaded\n");
         return;
     }
+    /* What a crash may have left under this name is overwritten. */
     upload->fd = openat(folder, upload->partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (upload->fd < 0) {
         give_up(req, upload);

@@ -27,6 +27,10 @@ check_upload() {
     same "names that are none" "$(for name in .a a%2fb ..%2fa a%20b '' .slow.part progress/a; do
         curl -s -o /dev/null -w "$status " --path-as-is -X PUT --data-binary x "$url$name"; done)" \
         "404 404 404 404 404 404 404 "
+    mkdir "$kept/.odd.part"
+    same "what cannot be opened" "$("${quiet[@]}" -T "$folder/up4" "${url}odd") $(
+        "${quiet[@]}" -T "$folder/up4" "${url}odd")" "500 0 500 0"
+    rmdir "$kept/.odd.part"
     same "another method" "$(curl -s -o /dev/null -w "$status" -X DELETE "${url}up8")" 405
     same "what is kept" "$(ls -A "$kept" | tr '\n' ' ')" "chunked post up4 up8 "
     stop

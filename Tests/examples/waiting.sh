@@ -58,7 +58,7 @@ END
 
 has_active() { [ "$(curl -s "${url}active")" -ge "$1" ]; }
 check_async() {
-    start 1
+    start 1 0
     same "a task's answer" "$(curl -s "$url")" "Hello, task!"
     head -c 5000000 /dev/urandom > "$folder/up"
     curl -s --data-binary "@$folder/up" -o "$folder/down" "${url}echo"

@@ -6,9 +6,9 @@ import Evy
 import Glibc
 import Synchronization
 
-let arguments = CommandLine.arguments.dropFirst().map { Int($0) ?? 0 }
-let port = arguments.first ?? 8090
-let patience = Duration.seconds(arguments.count > 1 ? arguments[1] : 25)
+let arguments = CommandLine.arguments
+let port = arguments.count > 1 ? UInt16(arguments[1]) ?? 8090 : 8090
+let patience = Duration.seconds(arguments.count > 2 ? Int(arguments[2]) ?? 25 : 25)
 
 /// The requests that wait, kept beyond their handlers. Who takes one out answers it.
 let waiters = Mutex<[UInt64: PendingRequest]>([:])
@@ -44,7 +44,7 @@ let waiters = Mutex<[UInt64: PendingRequest]>([:])
 }
 
 do {
-    let server = try Server(on: .tcp(port: UInt16(port))) { request in
+    let server = try Server(on: .tcp(port: port)) { request in
         switch request.path {
         case "/wait": waitForNews(request)
         case "/say": try request.respond(.ok, body: "told \(tellAll(request.query))\n")

@@ -69,13 +69,13 @@ final class Upload: Sendable {
             guard uploads[name] == nil else { throw .nameInUse }
             uploads[name] = Progress(length: length)
         }
+        // What a crash may have left under this name is overwritten.
         file = openat(folder, ".\(name).part", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard file >= 0 else {
-            let number = errno
-            uploads.withLock { $0[name] = nil }
-            throw .disk(number)
-        }
+        guard file >= 0 else { throw .disk(errno) }  // deinit makes the name free again
     }
+
+    /// The request is over, however it ended, and with it the closure that held the upload.
+    deinit { finish() }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(Refusal) {
         var rest = bytes[...]
@@ -120,8 +120,6 @@ final class Upload: Sendable {
         // Before anything was read: a client that asked (Expect: 100-continue) sends nothing at all.
         return try request.respond(error.status, headers: error.headers, body: error.text)
     }
-    // Once, however the request ends.
-    try request.onComplete { _, _ in upload.finish() }
     // Between the pieces no thread waits for the client. Writing may block: a slow disk holds up this client,
     // and nobody else.
     try request.onBody { request, event in

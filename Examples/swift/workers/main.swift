@@ -118,7 +118,7 @@ final class JobQueue: @unchecked Sendable {
 }
 
 /// A thread of the program's own, to be joined.
-func spawn(_ work: @escaping @Sendable () -> Void) -> pthread_t {
+func spawn(_ work: @escaping @Sendable () -> Void) throws -> pthread_t {
     final class Work: Sendable {
         let run: @Sendable () -> Void
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
@@ -130,13 +130,19 @@ func spawn(_ work: @escaping @Sendable () -> Void) -> pthread_t {
             if let work { Unmanaged<Work>.fromOpaque(work).takeRetainedValue().run() }
             return nil
         }, Unmanaged.passRetained(Work(work)).toOpaque())
-    precondition(result == 0, "no thread")
+    guard result == 0 else { throw EvyError(.outOfMemory, "no thread for a worker") }
     return thread
 }
 
-let arguments = CommandLine.arguments.dropFirst().map { Int($0) ?? 0 }
-let workerCount = arguments.count > 1 ? arguments[1] : 4
-let queue = JobQueue(capacity: arguments.count > 2 ? arguments[2] : 16)
+let arguments = CommandLine.arguments
+let port = arguments.count > 1 ? UInt16(arguments[1]) ?? 8090 : 8090
+let workerCount = arguments.count > 2 ? Int(arguments[2]) ?? 0 : 4
+let capacity = arguments.count > 3 ? Int(arguments[3]) ?? 0 : 16
+guard (1...64).contains(workerCount), (1...1000).contains(capacity) else {
+    print("workers: 1 to 64 workers, a queue of 1 to 1000")
+    exit(2)
+}
+let queue = JobQueue(capacity: capacity)
 
 // Blocked before the first thread is made, so that only sigwait below gets them.
 var signals = sigset_t()
@@ -145,7 +151,7 @@ for number in [SIGINT, SIGTERM] { sigaddset(&signals, number) }
 pthread_sigmask(SIG_BLOCK, &signals, nil)
 
 do {
-    let server = try Server(on: .tcp(port: UInt16(arguments.first ?? 8090))) { request in
+    let server = try Server(on: .tcp(port: port)) { request in
         if request.path.hasPrefix("/work/") {
             // Without an answer: a worker gives it.
             return try enqueue(request, Int(request.path.dropFirst(6)) ?? 0, in: queue)
@@ -153,7 +159,7 @@ do {
         let (queued, working, _) = queue.counts
         try request.respond(.ok, body: "\(queued) queued, \(working) worked on\n")
     }
-    let workers = (0..<workerCount).map { _ in spawn { queue.work(finish) } }
+    let workers = try (0..<workerCount).map { _ in try spawn { queue.work(finish) } }
     try server.start()
     say("http://127.0.0.1:\(server.port)/")
 
