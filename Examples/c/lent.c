@@ -2,9 +2,9 @@
  * lent - handlers run on threads of the program's own alone, each with what it has made for itself once.
  * cc lent.c $(pkg-config --cflags --libs evy) -lpthread -o lent && ./lent [PORT [THREADS]]
  * curl "http://127.0.0.1:8090/?[1-20]"   tells which of the threads answered */
-#define _POSIX_C_SOURCE 200809L /* pthreads */
 #include <evy.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,15 +24,13 @@ static void answer(void *user, evy_req *req) {
 
 /* Returns when the server has stopped. */
 static void *lend(void *number) {
-    own.thread = *(int *)number;
+    own.thread = (int)(intptr_t)number;
     evy_server_work(server);
     return NULL;
 }
 
 int main(int argc, char **argv) {
-    enum { THREADS_MAX = 64 };
-    pthread_t threads[THREADS_MAX];
-    int numbers[THREADS_MAX], count = argc > 2 ? atoi(argv[2]) : 4;
+    int count = argc > 2 ? atoi(argv[2]) : 4;
     char address[64];
     evy_config *cfg = evy_config_new();
     snprintf(address, sizeof address, ":%s", argc > 1 ? argv[1] : "8090");
@@ -46,9 +44,13 @@ int main(int argc, char **argv) {
     evy_config_free(cfg);
     printf("http://127.0.0.1:%d/\n", (int)evy_server_port(server, 0));
     fflush(stdout);
-    for (int i = 0; i < count && i < THREADS_MAX; i++) {
-        numbers[i] = i + 1;
-        pthread_create(&threads[i], NULL, lend, &numbers[i]);
+    for (intptr_t number = 1; number <= count; number++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, lend, (void *)number) != 0) {
+            fprintf(stderr, "lent: no thread\n");
+            return 1;
+        }
+        pthread_detach(thread); /* it is the server's until that has stopped */
     }
     evy_server_wait(server, -1);
     evy_server_free(server);

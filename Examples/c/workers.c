@@ -140,10 +140,10 @@ static void *worker(void *unused) {
     return unused;
 }
 
-/* The order matters: first evy takes no more requests and waits for the answers to those it has, then no
- * worker has anything left to do. */
+/* The order matters: evy takes no more requests and waits for the answers to those it has, ten seconds at
+ * most; only then may the workers go. */
 static void end(evy_server *server, const pthread_t *workers, int count) {
-    evy_server_stop(server, 10000); /* so long they may take */
+    evy_server_stop(server, 10000);
     evy_server_wait(server, -1);
     pthread_mutex_lock(&lock);
     is_over = 1;
@@ -158,7 +158,7 @@ static void end(evy_server *server, const pthread_t *workers, int count) {
 
 int main(int argc, char **argv) {
     char address[64];
-    int number, count = argc > 2 ? atoi(argv[2]) : 4;
+    int signal_number, count = argc > 2 ? atoi(argv[2]) : 4;
     pthread_t workers[WORKERS_MAX];
     sigset_t signals;
     evy_server *server = NULL;
@@ -190,7 +190,7 @@ int main(int argc, char **argv) {
     }
     printf("http://127.0.0.1:%d/\n", (int)evy_server_port(server, 0));
     fflush(stdout);
-    sigwait(&signals, &number);
+    sigwait(&signals, &signal_number);
     end(server, workers, count);
     return 0;
 }
