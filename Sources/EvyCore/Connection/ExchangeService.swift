@@ -31,6 +31,7 @@ extension UnsafeMutablePointer<Reactor> {
         }
         let worker = pointee.worker
         worker.pointee.exchange = exchange
+        worker.takeHostLock(pointee.settings.hostLock)
         enterHost(worker)
         exchange.perform(job)
         // It may have blocked long, and nobody else has read the clock meanwhile.

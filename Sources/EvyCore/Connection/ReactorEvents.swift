@@ -9,6 +9,12 @@ struct ReactorClient: LoopClient {
     let reactor: ReactorRef
 
     @inline(__always)
+    var holdsOn: Bool { reactor.pointee.worker.pointee.holdsHostLock }
+
+    @inline(never)
+    func letGo() { reactor.pointee.worker.giveHostLock(reactor.pointee.settings.hostLock) }
+
+    @inline(__always)
     func turnBegan() {
         reactor.pointee.turnStartedAt = reactor.loop.pointee.now
         reactor.pointee.readClock()

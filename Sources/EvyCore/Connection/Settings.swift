@@ -41,6 +41,8 @@ struct Settings {
     /// Peers whose forwarded headers count, and which of them.
     var trustedProxies = UnsafeBufferPointer<AddressRule>(start: nil, count: 0)
     var forwardedFields: ForwardedFields = []
+    /// Held while callbacks of the host run; nil: they need none, or take it themselves.
+    var hostLock: HostLock?
     var handler: HandlerFunction?
     var handlerUser: UnsafeMutableRawPointer?
 }

@@ -7,6 +7,9 @@
 /// may
 /// have blocked so long that another thread goes on; then nothing of the loop may be touched any more.
 protocol LoopClient {
+    /// Something is held that others may wait for while nothing happens here.
+    var holdsOn: Bool { get }
+    func letGo()
     func turnBegan()
     func isReady(_ token: UInt64, _ events: EventSet) -> Bool
     func deadlinePassed(_ index: UInt32) -> Bool
@@ -63,7 +66,12 @@ struct EventLoop: ~Copyable {
         _ loop: UnsafeMutablePointer<EventLoop>, _ client: some LoopClient, milliseconds: Int32 = -1
     ) -> Bool {
         let timeout = sooner(loop.pointee.timeout(now: loop.pointee.nowMilliseconds), milliseconds)
-        let count = loop.pointee.poll.wait(milliseconds: timeout)
+        var count = 0
+        if client.holdsOn {
+            count = loop.pointee.poll.wait(milliseconds: 0)
+            if count == 0 { client.letGo() }
+        }
+        if count == 0 { count = loop.pointee.poll.wait(milliseconds: timeout) }
         loop.pointee.now = Clock.monotonicNanoseconds
         client.turnBegan()
         for index in 0..<count {

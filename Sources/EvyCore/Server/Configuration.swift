@@ -18,6 +18,7 @@ struct Configuration {
     /// R4 block.
     var environPairs: [UInt8] = []
     var handler: HostCallback<HandlerFunction>?
+    var hostLock: HostLock?
     var log: HostCallback<LogFunction>?
     var access: HostCallback<AccessFunction>?
 }
@@ -102,6 +103,7 @@ extension Settings {
         environPairs = texts.keep(configuration.environPairs)
         trustedProxies = texts.keep(AddressList.rules(options.trustedProxies))
         forwardedFields = ForwardedFields(options.forwardedHeaders)
+        hostLock = configuration.hostLock
         handler = configuration.handler?.function
         handlerUser = configuration.handler?.user
     }

@@ -198,12 +198,13 @@ final class Crew: @unchecked Sendable {
                 victim = nil
                 gate.unlock()
                 let isLost = lead(worker, from: from)
+                worker.giveHostLock(reactor?.pointee.settings.hostLock)
                 gate.lock()
                 // Under the gate, so that whoever counts finds this thread running or idle, never neither.
                 if isLost { offLoop.wrappingSubtract(1, ordering: .relaxed) }
             } else if let exchange = popQueue() {
                 gate.unlock()
-                runElsewhere(exchange)
+                runElsewhere(exchange, worker)
                 gate.lock()
                 offLoop.wrappingSubtract(1, ordering: .relaxed)
             } else if isOver {
@@ -222,10 +223,13 @@ final class Crew: @unchecked Sendable {
         return true
     }
 
-    private func runElsewhere(_ exchange: ExchangeRef) {
+    private func runElsewhere(_ exchange: ExchangeRef, _ worker: WorkerRef) {
         let loop = exchange.pointee.reactor.loop
+        let lock = exchange.pointee.reactor.pointee.settings.hostLock
+        worker.takeHostLock(lock)
         let start = Clock.monotonicNanoseconds
         exchange.perform(exchange.pointee.job)
+        worker.giveHostLock(lock)
         loop.pointee.habit.noteElsewhere(nanoseconds: Clock.monotonicNanoseconds - start)
         exchange.endRun(rest: UnsafeRawBufferPointer(start: nil, count: 0))
     }

@@ -80,6 +80,7 @@ extension Server {
     private func turn(_ milliseconds: Int32) {
         // Nobody watches the lease of such a loop, so it cannot be lost.
         _ = EventLoop.turn(reactor.loop, ReactorClient(reactor: reactor), milliseconds: milliseconds)
+        reactor.pointee.worker.giveHostLock(reactor.pointee.settings.hostLock)
     }
 
     private func finishIfOver() -> Bool {

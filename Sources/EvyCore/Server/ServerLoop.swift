@@ -87,10 +87,20 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
     func enqueue(_ exchange: ExchangeRef) { crew.enqueue(exchange) }
     func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool { crew.handOver(worker, ticket: ticket) }
     func wakeWatcher() { crew.wakeWatcher() }
-    func finished(_ exchange: ExchangeRef) { accessReport?.write(exchange) }
+    func finished(_ exchange: ExchangeRef) {
+        // Another loop may be in the callback, and wait for the lock.
+        if server.accessGate != nil { giveHostLock() }
+        accessReport?.write(exchange)
+    }
     func turnEnded() { accessReport?.flush() }
     func wasCut() { server.pullQueue?.releaseRequests() }
     func ended() { server.pullQueue?.noteEnd() }
     func wants(_ level: LogLevel) -> Bool { server.eventLog.wants(level) }
-    func log(_ level: LogLevel, _ text: String) { server.eventLog.write(level, text) }
+    func log(_ level: LogLevel, _ text: String) {
+        if server.eventLog.wants(level) { giveHostLock() }
+        server.eventLog.write(level, text)
+    }
+
+    /// Before the holder waits for somebody who may be waiting for the host's lock.
+    private func giveHostLock() { reactor.pointee.worker.giveHostLock(reactor.pointee.settings.hostLock) }
 }
