@@ -238,6 +238,16 @@ typedef void (*evy_access_fn)(void *user, evy_req *req, const char *line, size_t
 EVY_API evy_status evy_config_on_access(evy_config *cfg, evy_access_fn fn, void *user,
                                         evy_drop_fn drop);
 
+/* ---- CPython ----------------------------------------------------------------------- */
+
+/* For the Python package, in the place of evy_config_on_request: the library calls the WSGI
+ * application itself, by functions of CPython that it looks up in the process.  bridge is a
+ * PyObject * with the attributes that evy.web._bridge describes; cfg and its servers keep what they
+ * need of it.  The interpreter lock is held while handlers run, from one to the next, and never
+ * while the library waits.  Call it with the lock held (ctypes.PyDLL), in the main interpreter.
+ * Errors: EVY_E_ARG, EVY_E_UNSUPPORTED (no CPython, or one without a function that is needed). */
+EVY_API evy_status evy_config_python(evy_config *cfg, void *bridge);
+
 /* ---- server ------------------------------------------------------------------------ */
 
 /* Option loops: event loops of one server, 1 unless set, 0 for one on each processor.  All accept
@@ -498,11 +508,14 @@ EVY_API int32_t evy_req_gone(evy_req *req);
 
 /* A client that asked for it (Expect: 100-continue) gets 100 Continue at the first read;
  * answering without a read does not send it.  body=buffer (the default) takes the whole
- * body before the handler runs; body=stream leaves it to the calls below. */
+ * body before the handler runs; body=stream leaves it to the calls below; body=auto takes it
+ * before where the client has said that it is no longer than 64 KiB and does not wait for 100
+ * Continue, so that a slow small upload holds no thread: evy_body_buffer tells which it was. */
 
 /* Declared length in bytes; 0: no body; -1: not known (chunked), or NULL. */
 EVY_API int64_t evy_body_length(evy_req *req);
-/* The whole body, body=buffer only; NULL: stream mode, or NULL handle.  *len is set. */
+/* The whole body, where the library has taken it; NULL: it has to be read, or NULL handle.
+ * *len is set. */
 EVY_API const void *evy_body_buffer(evy_req *req, size_t *len);
 /* Pull up to cap bytes: > 0 bytes, 0 at the end, < 0 error.  Waits at most wait_ms for
  * the first byte (inside a handler the loop moves on meanwhile; with threads=1 and

@@ -15,7 +15,7 @@
 /// ```
 public struct Options: Sendable {
     /// Whether handlers get a request with its whole body, or at once with a body to be read.
-    public enum BodyMode: String, Sendable { case buffer, stream }
+    public enum BodyMode: String, Sendable { case buffer, stream, auto }
 
     /// Where lines of a log go.
     public enum LogTarget: Sendable, Hashable {

@@ -4,10 +4,16 @@
 
 internal import CSystem
 
+/// When a request is handed over: with its whole body, with its head, or as its length suggests.
+enum BodyDelivery: String, CaseIterable { case buffer, stream, auto }
+
 struct Settings {
+    /// With `auto`, what the client says is no longer than this is waited for.
+    static let smallBodyBytesMax = 64 << 10
+
     var limits = HTTPLimits()
     var laxness: HTTPLaxness = []
-    var buffersBody = true
+    var body = BodyDelivery.buffer
     var keepAlive = true
     var maxMinorVersion: UInt8 = 1
     var requestsPerConnectionMax: UInt32 = 0

@@ -74,7 +74,7 @@ extension Settings {
         limits.headerCountMax = options.maxHeaders
         limits.bodyBytesMax = UInt64(clamping: options.maxBodySize)
         laxness = Self.laxness(options)
-        buffersBody = options.body == .buffer
+        body = options.body
         keepAlive = options.keepAlive
         maxMinorVersion = options.maxHttpVersion == .http10 ? 0 : 1
         requestsPerConnectionMax = UInt32(clamping: options.maxRequestsPerConnection)

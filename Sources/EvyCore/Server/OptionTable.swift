@@ -146,7 +146,7 @@ extension Options {
             "longest request body, else 413; 0: no limit"),
         OptionRow(
             "body", .choice(.init(\.body)), "buffer",
-            "buffer: a request is handed over with its whole body; stream: with its head"),
+            "buffer: a request is handed over with its whole body; stream: with its head; auto: see evy.h"),
     ]
 
     private static let timeRows: [OptionRow] = [
