@@ -28,43 +28,43 @@ typedef struct {
 } evy_py_spec;
 
 /* name, result, arguments */
-#define EVY_PY_FUNCTIONS(F)                                                                                   \
-    F(PyGILState_Ensure, int, (void))                                                                         \
-    F(PyGILState_Release, void, (int))                                                                        \
-    F(Py_IncRef, void, (evy_py *))                                                                            \
-    F(Py_DecRef, void, (evy_py *))                                                                            \
-    F(PyType_FromSpec, evy_py *, (evy_py_spec *))                                                             \
-    F(_PyObject_New, evy_py *, (evy_py *))                                                                    \
-    F(PyObject_Free, void, (void *))                                                                          \
-    F(PyObject_GetAttrString, evy_py *, (evy_py *, const char *))                                             \
-    F(PyObject_GetAttr, evy_py *, (evy_py *, evy_py *))                                                       \
-    F(PyObject_GenericGetAttr, evy_py *, (evy_py *, evy_py *))                                                \
-    F(PyObject_SetAttr, int, (evy_py *, evy_py *, evy_py *))                                                  \
-    F(PyObject_Call, evy_py *, (evy_py *, evy_py *, evy_py *))                                                \
-    F(PyObject_CallObject, evy_py *, (evy_py *, evy_py *))                                                    \
-    F(PyObject_IsTrue, int, (evy_py *))                                                                       \
-    F(PyErr_Occurred, evy_py *, (void))                                                                       \
-    F(PyErr_Clear, void, (void))                                                                              \
-    F(PyErr_Fetch, void, (evy_py **, evy_py **, evy_py **))                                                   \
-    F(PyErr_NormalizeException, void, (evy_py **, evy_py **, evy_py **))                                      \
-    F(PyException_SetTraceback, int, (evy_py *, evy_py *))                                                    \
-    F(PyErr_WriteUnraisable, void, (evy_py *))                                                                \
-    F(PyDict_New, evy_py *, (void))                                                                           \
-    F(PyDict_Copy, evy_py *, (evy_py *))                                                                      \
-    F(PyDict_SetItem, int, (evy_py *, evy_py *, evy_py *))                                                    \
-    F(PyDict_GetItemWithError, evy_py *, (evy_py *, evy_py *))                                                \
-    F(PyList_New, evy_py *, (ptrdiff_t))                                                                      \
-    F(PyList_Size, ptrdiff_t, (evy_py *))                                                                     \
-    F(PyList_GetItem, evy_py *, (evy_py *, ptrdiff_t))                                                        \
-    F(PyTuple_New, evy_py *, (ptrdiff_t))                                                                     \
-    F(PyTuple_Size, ptrdiff_t, (evy_py *))                                                                    \
-    F(PyTuple_GetItem, evy_py *, (evy_py *, ptrdiff_t))                                                       \
-    F(PyTuple_SetItem, int, (evy_py *, ptrdiff_t, evy_py *))                                                  \
-    F(PyBytes_FromStringAndSize, evy_py *, (const char *, ptrdiff_t))                                         \
-    F(PyBytes_AsStringAndSize, int, (evy_py *, char **, ptrdiff_t *))                                         \
-    F(PyUnicode_DecodeLatin1, evy_py *, (const char *, ptrdiff_t, const char *))                              \
-    F(PyUnicode_InternFromString, evy_py *, (const char *))                                                   \
-    F(PyUnicode_AsUTF8AndSize, const char *, (evy_py *, ptrdiff_t *))                                         \
+#define EVY_PY_FUNCTIONS(F) \
+    F(PyGILState_Ensure, int, (void)) \
+    F(PyGILState_Release, void, (int)) \
+    F(Py_IncRef, void, (evy_py *)) \
+    F(Py_DecRef, void, (evy_py *)) \
+    F(PyType_FromSpec, evy_py *, (evy_py_spec *)) \
+    F(_PyObject_New, evy_py *, (evy_py *)) \
+    F(PyObject_Free, void, (void *)) \
+    F(PyObject_GetAttrString, evy_py *, (evy_py *, const char *)) \
+    F(PyObject_GetAttr, evy_py *, (evy_py *, evy_py *)) \
+    F(PyObject_GenericGetAttr, evy_py *, (evy_py *, evy_py *)) \
+    F(PyObject_SetAttr, int, (evy_py *, evy_py *, evy_py *)) \
+    F(PyObject_Call, evy_py *, (evy_py *, evy_py *, evy_py *)) \
+    F(PyObject_CallObject, evy_py *, (evy_py *, evy_py *)) \
+    F(PyObject_IsTrue, int, (evy_py *)) \
+    F(PyErr_Occurred, evy_py *, (void)) \
+    F(PyErr_Clear, void, (void)) \
+    F(PyErr_Fetch, void, (evy_py **, evy_py **, evy_py **)) \
+    F(PyErr_NormalizeException, void, (evy_py **, evy_py **, evy_py **)) \
+    F(PyException_SetTraceback, int, (evy_py *, evy_py *)) \
+    F(PyErr_WriteUnraisable, void, (evy_py *)) \
+    F(PyDict_New, evy_py *, (void)) \
+    F(PyDict_Copy, evy_py *, (evy_py *)) \
+    F(PyDict_SetItem, int, (evy_py *, evy_py *, evy_py *)) \
+    F(PyDict_GetItemWithError, evy_py *, (evy_py *, evy_py *)) \
+    F(PyList_New, evy_py *, (ptrdiff_t)) \
+    F(PyList_Size, ptrdiff_t, (evy_py *)) \
+    F(PyList_GetItem, evy_py *, (evy_py *, ptrdiff_t)) \
+    F(PyTuple_New, evy_py *, (ptrdiff_t)) \
+    F(PyTuple_Size, ptrdiff_t, (evy_py *)) \
+    F(PyTuple_GetItem, evy_py *, (evy_py *, ptrdiff_t)) \
+    F(PyTuple_SetItem, int, (evy_py *, ptrdiff_t, evy_py *)) \
+    F(PyBytes_FromStringAndSize, evy_py *, (const char *, ptrdiff_t)) \
+    F(PyBytes_AsStringAndSize, int, (evy_py *, char **, ptrdiff_t *)) \
+    F(PyUnicode_DecodeLatin1, evy_py *, (const char *, ptrdiff_t, const char *)) \
+    F(PyUnicode_InternFromString, evy_py *, (const char *)) \
+    F(PyUnicode_AsUTF8AndSize, const char *, (evy_py *, ptrdiff_t *)) \
     F(PyLong_FromVoidPtr, evy_py *, (void *))
 
 #define EVY_PY_FIELD(name, result, arguments) result(*name) arguments;
@@ -118,7 +118,9 @@ static inline void evy_py_free(P, evy_py *o) {
 static inline evy_py *evy_py_attribute(P, evy_py *o, const char *name) {
     return py->PyObject_GetAttrString(o, name);
 }
-static inline evy_py *evy_py_get_attribute(P, evy_py *o, evy_py *name) { return py->PyObject_GetAttr(o, name); }
+static inline evy_py *evy_py_get_attribute(P, evy_py *o, evy_py *name) {
+    return py->PyObject_GetAttr(o, name);
+}
 static inline evy_py *evy_py_own_attribute(P, evy_py *o, evy_py *name) {
     return py->PyObject_GenericGetAttr(o, name);
 }
@@ -143,7 +145,9 @@ static inline evy_py *evy_py_call_vector(P, evy_py *f, evy_py *const *args, size
 /* With the arguments up to the first that is NULL. */
 static inline evy_py *evy_py_call(P, evy_py *f, evy_py *a, evy_py *b, evy_py *c, evy_py *d) {
     evy_py *const args[4] = {a, b, c, d};
-    return evy_py_call_vector(py, f, args, a == NULL ? 0 : b == NULL ? 1 : c == NULL ? 2 : d == NULL ? 3 : 4);
+    size_t count = 0;
+    while (count < 4 && args[count] != NULL) count++;
+    return evy_py_call_vector(py, f, args, count);
 }
 static inline int evy_py_is_true(P, evy_py *o) { return py->PyObject_IsTrue(o); }
 static inline evy_py *evy_py_occurred(P) { return py->PyErr_Occurred(); }

@@ -106,7 +106,8 @@ enum PythonAttachment {
         bridge.dropKits()
         let parts = bridge.pointee.parts
         for part in [
-            parts.application, parts.environ, parts.input, parts.serve, parts.respond, parts.finish, parts.failed,
+            parts.application, parts.environ, parts.input, parts.serve, parts.respond, parts.finish,
+            parts.failed,
             parts.answered, bridge.pointee.requestType, bridge.pointee.functionType,
         ] { evy_py_decref(py, part) }
         bridge.pointee.names.drop(py)

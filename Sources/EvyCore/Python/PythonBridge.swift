@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// PythonBridge - calls a WSGI application for a request, and takes its answer, without Python code in between.
+// PythonBridge - calls a WSGI application for a request, and takes its answer, with no Python in between.
 // Room: Python. Spec: PEP 3333; the stable ABI of CPython. Why: docs/decisions/0007-python.md.
 
 internal import CSystem
@@ -94,7 +94,9 @@ struct PythonNames {
 
     func drop(_ py: UnsafeMutablePointer<evy_py_api>) {
         let single = [posthooks, input, evyInput, headersRaw, exchange, start, write]
-        for name in single + functions.map(\.key) + functions.map(\.name) + standard { evy_py_decref(py, name) }
+        for name in single + functions.map(\.key) + functions.map(\.name) + standard {
+            evy_py_decref(py, name)
+        }
     }
 }
 

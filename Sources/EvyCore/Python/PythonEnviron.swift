@@ -92,7 +92,8 @@ extension UnsafeMutablePointer<PythonBridge> {
                 return nil
             }
             evy_py_set_tuple_item(py, all, index, pair)
-            guard let value, let name = pointee.templates.text(exchange.text(exchange.pointee.fields[index].name), py)
+            guard let value,
+                let name = pointee.templates.text(exchange.text(exchange.pointee.fields[index].name), py)
             else {
                 evy_py_decref(py, all)
                 return nil
@@ -136,11 +137,13 @@ extension UnsafeMutablePointer<PythonBridge> {
             for key in Self.lineKeys { isDone = isDone && update(template, key, exchange) }
         }
         if !isSamePeer {
-            isDone = isDone && update(template, .remoteAddress, exchange)
+            isDone =
+                isDone && update(template, .remoteAddress, exchange)
                 && update(template, .remotePort, exchange)
         }
         if !isSameLocal {
-            isDone = isDone && update(template, .serverName, exchange)
+            isDone =
+                isDone && update(template, .serverName, exchange)
                 && update(template, .serverPort, exchange)
         }
         // Half a change must not be taken for a whole one.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// PythonRequest - the objects that applications get of a request: start_response and the functions in environ.
+// PythonRequest - the objects that applications get of a request: start_response, functions of environ.
 // Room: Python. Spec: PEP 3333, "The start_response() Callable".
 
 internal import CSystem
@@ -138,7 +138,8 @@ extension UnsafeMutablePointer<PythonBridge> {
         let request = object.request
         if keywords == nil, request.pointee.response == nil, request.pointee.status == nil,
             request.pointee.exchange != nil, evy_py_tuple_count(py, arguments) == 2,
-            let status = evy_py_tuple_item(py, arguments, 0), let headers = evy_py_tuple_item(py, arguments, 1),
+            let status = evy_py_tuple_item(py, arguments, 0),
+            let headers = evy_py_tuple_item(py, arguments, 1),
             encode(status, headers, request)
         {
             evy_py_incref(py, status)
@@ -206,7 +207,8 @@ enum PythonTypes {
     }
 
     private static let setAttribute: SetAttribute = { object, name, value in
-        guard let py = PythonFunctions.table, let object, let name, let target = response(of: object, py) else {
+        guard let py = PythonFunctions.table, let object, let name, let target = response(of: object, py)
+        else {
             return -1
         }
         return evy_py_set_attribute(py, target, name, value)

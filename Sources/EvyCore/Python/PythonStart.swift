@@ -9,7 +9,9 @@ extension UnsafeMutablePointer<PythonBridge> {
     /// False: not what is usual, and Python has to look at it, to take it or to say what is wrong. The quick
     /// way knows str and list exactly, printable ASCII, and as much as fits.
     func encode(_ status: PyRef, _ headers: PyRef, _ request: UnsafeMutablePointer<evy_py_request>) -> Bool {
-        guard encodeStatus(status, request), headers.pointee.type == py.pointee.list_type else { return false }
+        guard encodeStatus(status, request), headers.pointee.type == py.pointee.list_type else {
+            return false
+        }
         let block = UnsafeMutableRawBufferPointer(
             start: evy_py_request_block(request), count: EVY_PY_BLOCK_MAX)
         var count = 0
@@ -30,7 +32,9 @@ extension UnsafeMutablePointer<PythonBridge> {
 
     /// A Content-Length that is no number is told to the application at once, not when the answer fails.
     private func isUsual(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
-        guard name.count == 14, KnownField.named(name.bytes, ByteRange(0, 14)) == .contentLength else { return true }
+        guard name.count == 14, KnownField.named(name.bytes, ByteRange(0, 14)) == .contentLength else {
+            return true
+        }
         return (1...18).contains(value.count) && value.allSatisfy(ASCII.isDigit)
     }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// PythonTemplates - environ dicts by the header fields they were made from, and objects for texts seen lately.
+// PythonTemplates - environ dicts by the header fields they were made from, and texts seen lately.
 // Room: Python. Thread: under the interpreter lock.
 
 internal import CSystem
 internal import Glibc
 
-/// A client sends the same fields with every request, so most of environ can be copied from the last one. What
-/// differs (the request line, the connection) is changed in the template ahead of the copy, where it does.
+/// A client sends the same fields with every request, so most of environ can be copied from the last one.
+/// What differs (the request line, the connection) is changed in the template ahead of the copy.
 struct PythonTemplate {
     var hash: UInt64 = 0
     var isTLS = false
@@ -125,7 +125,8 @@ struct PythonTemplates: ~Copyable {
         var state: UInt64 = 0x9e37_79b9_7f4a_7c15 ^ UInt64(truncatingIfNeeded: bytes.count)
         var index = 0
         while index &+ 8 <= bytes.count {
-            state = (state ^ bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)) &* 0xff51_afd7_ed55_8ccd
+            state =
+                (state ^ bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)) &* 0xff51_afd7_ed55_8ccd
             state ^= state >> 32
             index &+= 8
         }

@@ -29,8 +29,7 @@ final class Crew: @unchecked Sendable {
     /// The loop has no holder: whoever is free takes it. The worker is the thread that lost it, if any.
     private var isLeaderless = false
     private var victim: WorkerRef?
-    private var queue: [ExchangeRef] = []
-    private var queueHead = 0
+    private var queue = Fifo<ExchangeRef>()
     private var idleCount = 0
     /// Of the idle ones, those that were signalled and have not come back from their wait yet.
     private var calledCount = 0
@@ -236,17 +235,11 @@ final class Crew: @unchecked Sendable {
 
     /// Lock held. Threads that were made for a rush go again; the first stays for the loop.
     private func mayRetire() -> Bool {
-        !isLeaderless && queueHead == queue.count && !isOver && threads.contains(where: \.isCurrent)
+        !isLeaderless && queue.isEmpty && !isOver && threads.contains(where: \.isCurrent)
     }
 
     private func popQueue() -> ExchangeRef? {
-        guard queueHead < queue.count, offLoop.load(ordering: .relaxed) < limit else { return nil }
-        let exchange = queue[queueHead]
-        queueHead += 1
-        if queueHead == queue.count {
-            queue.removeAll(keepingCapacity: true)
-            queueHead = 0
-        }
+        guard offLoop.load(ordering: .relaxed) < limit, let exchange = queue.popFirst() else { return nil }
         offLoop.wrappingAdd(1, ordering: .relaxed)
         return exchange
     }
@@ -358,7 +351,7 @@ final class Crew: @unchecked Sendable {
         gate.withLock {
             let isInline = reactor.map { Lease.isInHostCode($0.loop.pointee.lease.observed) } ?? false
             let busy = offLoop.load(ordering: .relaxed) + (isInline ? 1 : 0)
-            return (members.count, min(busy, members.count), queue.count - queueHead)
+            return (members.count, min(busy, members.count), queue.count)
         }
     }
 
