@@ -299,6 +299,11 @@ static void chapter_drops(void) {
   evy_config *cfg = evy_config_new();
   GIVES(EVY_E_ARG, evy_config_on_request(cfg, NULL, &none, drop_counted));
   CHECK(none == 1);
+  GIVES(EVY_E_ARG, evy_config_python(NULL, &none));
+  GIVES(EVY_E_ARG, evy_config_python(cfg, NULL));
+  NAMES(evy_config_error(cfg), "NULL");
+  GIVES(EVY_E_UNSUPPORTED, evy_config_python(cfg, &none)); /* not a Python program */
+  NAMES(evy_config_error(cfg), "Py");
   GIVES(EVY_E_ARG, evy_config_on_log(NULL, log_nothing, &refused, drop_counted));
   GIVES(EVY_E_ARG, evy_config_on_access(NULL, access_nothing, &refused, drop_counted));
   CHECK(refused == 3);

@@ -76,6 +76,37 @@ def test_stream_mode_has_no_buffer(serve):
     assert server.expect("call", step="buffered")["result"] == 0
 
 
+def test_auto_takes_what_is_known_to_be_small_and_leaves_the_rest(serve):
+    server = serve(body="auto")
+
+    def taken(query, raw, *pieces):
+        with Connection(server) as connection:
+            connection.send(raw)
+            for piece in pieces:
+                connection.send(piece)
+            answer = connection.response()
+            while answer.status == 100:
+                answer = connection.response()
+        return server.expect("call", step="buffered", query=query)["result"]
+
+    assert taken("small", raw_request("POST", "/buffered?small", body=b"abc")) == 3
+    assert taken("most", raw_request("POST", "/buffered?most", body=b"x" * 65536)) == 65536
+    assert taken("long", raw_request("POST", "/buffered?long", body=b"x" * 65537)) == 0
+    assert taken("chunked", POST % b"/buffered?chunked" + chunks(b"abcd")) == 0
+    asks = raw_request("POST", "/buffered?asks", ["Content-Length: 3", "Expect: 100-continue"])
+    assert taken("asks", asks) == 0
+
+
+def test_auto_calls_nobody_before_a_small_body_is_whole(serve):
+    server = serve(body="auto")
+    with Connection(server) as slow, Connection(server) as other:
+        slow.send(raw_request("POST", "/buffered?slow", ["Content-Length: 3"])).send(b"ab")
+        assert other.alive()
+        assert not server.select("request", path="/buffered")
+        slow.send(b"c")
+        assert slow.response().body == b"abc"
+
+
 def test_reading_after_the_end_gives_the_end_again(shared_stream):
     with Connection(shared_stream) as connection:
         connection.request("POST", "/pull?end", body=b"abc")
