@@ -5,5 +5,8 @@ set -eu
 cd "$(dirname "$0")/behaviour"
 EVY_TEST_LOOPS=2
 export EVY_TEST_LOOPS
-exec ../pytest.sh Tests/behaviour/test_handlers.py Tests/behaviour/test_drain.py Tests/behaviour/test_answers.py \
-    Tests/behaviour/test_takeover.py Tests/behaviour/test_accounting.py Tests/behaviour/test_counters.py
+set --
+for name in handlers drain answers takeover accounting counters; do
+    set -- "$@" "Tests/behaviour/test_$name.py"
+done
+exec ../pytest.sh "$@"

@@ -116,12 +116,6 @@ extension UnsafeMutablePointer<Reactor> {
         let worker = pointee.worker
         worker.pointee.rest = UnsafeRawBufferPointer(start: nil, count: 0)
         worker.pointee.connection = exchange.pointee.connection
-        if let connection = exchange.pointee.connection {
-            exchange.withLock {
-                connection.pointee.input.append(exchange.pointee.leftover.readable)
-                exchange.pointee.leftover.clear(keepingCapacity: 0)
-            }
-        }
         let connection = exchange.pointee.connection
         switch advance(exchange) {
         case .lost: return false
@@ -140,12 +134,17 @@ extension UnsafeMutablePointer<Reactor> {
         guard exchange.pointee.stage == .serving else {
             return exchange.pointee.stage == .hooking ? hooksReturned(exchange) : .wait
         }
-        if exchange.withLock({ takeIfPlain(exchange) }) {
+        let isPlain = exchange.withLock {
+            takeLeftover(exchange)
+            return takeIfPlain(exchange)
+        }
+        if isPlain {
             passOnTaken(exchange)
             return .next
         }
         while true {
             exchange.pointee.lock.lock()
+            takeLeftover(exchange)
             let isRunning = exchange.pointee.isRunning
             if !isRunning { exchange.answerWhereNobodyWill() }
             let isEnded = exchange.pointee.response == .ended
@@ -186,6 +185,16 @@ extension UnsafeMutablePointer<Reactor> {
             }
             return answered(exchange, connection)
         }
+    }
+
+    /// The connection gets back its input that a thread had when it lost the loop. Lock held, and in one go with
+    /// the look whether host code still runs: as soon as it does not, the exchange may end.
+    private func takeLeftover(_ exchange: ExchangeRef) {
+        guard !exchange.pointee.leftover.isEmpty, let connection = exchange.pointee.connection else {
+            return
+        }
+        connection.pointee.input.append(exchange.pointee.leftover.readable)
+        exchange.pointee.leftover.clear(keepingCapacity: 0)
     }
 
     /// The usual end: answered by a handler that has returned, nobody wants to hear more of it, and the batch
@@ -286,7 +295,11 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     private func hooksReturned(_ exchange: ExchangeRef) -> Step {
-        if exchange.withLock({ exchange.pointee.isRunning }) { return .wait }
+        let isRunning = exchange.withLock {
+            takeLeftover(exchange)
+            return exchange.pointee.isRunning
+        }
+        if isRunning { return .wait }
         let connection = exchange.pointee.connection
         let closes = exchange.pointee.closesConnection
         let isUnread = exchange.pointee.bodyEnd == .open
