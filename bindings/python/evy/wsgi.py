@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """wsgi - the short name of evy.web.wsgi."""
 
-from evy.web.wsgi import DEFAULT_LOG_FORMAT, Server, server
+import sys
 
-__all__ = ["DEFAULT_LOG_FORMAT", "Server", "server"]
+from evy.web import wsgi
+
+# One module under both names, so that what is set on one (is_accepting) holds for the other.
+sys.modules[__name__] = wsgi

@@ -18,7 +18,7 @@ def fixed(*pieces, headers=(), status="200 OK"):
     """A site with an answer of these pieces."""
 
     def site(env, start_response):
-        start_response(status, list(headers))
+        start_response(status, list(headers) if headers == () else headers)
         return list(pieces)
 
     return site
@@ -135,10 +135,21 @@ def test_exc_info_after_the_first_byte_raises_it(serve):
         ("200 OK\r\nX-C: d", [], "status"),
         ("20X OK", [], "status"),
         ("101 Switching", [], "status"),
-        ("200 OK", [("X A", "b")], "response head"),
-        ("200 OK", [("Content-Length", "many")], "response head"),
-        ("200 OK", [("X-A", 3)], "TypeError"),
-        ("200 OK", [("X-A", "\u20ac")], "UnicodeEncodeError"),
+        ("200 OK\u20ac", [], "status.*not latin-1"),
+        (b"200 OK", [], "TypeError: the status has to be a str"),
+        (200, [], "TypeError: the status has to be a str"),
+        ("200 OK", [("X A", "b")], "ValueError: response header 'X A': characters not allowed in its name"),
+        ("200 OK", [("", "b")], "response header ''"),
+        ("200 OK", [("Content-Length", "many")], "ValueError: response header 'Content-Length': 'many'"),
+        ("200 OK", [("content-length", "-1")], "ValueError: response header 'content-length': '-1'"),
+        ("200 OK", [("X-A", 3)], "TypeError: response header 'X-A': .* 3 is int"),
+        ("200 OK", [(b"X-A", "b")], "TypeError: response header b'X-A': .* is bytes"),
+        ("200 OK", [("X-A", "b", "c")], r"TypeError: .* has to be a tuple \(name, value\)"),
+        ("200 OK", [["X-A", "b"]], r"TypeError: .* has to be a tuple \(name, value\)"),
+        ("200 OK", (("X-A", "b"),), "TypeError: response headers have to be a list"),
+        ("200 OK", {"X-A": "b"}, "TypeError: response headers have to be a list"),
+        ("200 OK", [("X-A", "\u20ac")], "ValueError: response header 'X-A': .* is not latin-1"),
+        ("200 OK", [("X-\u20ac", "a")], "ValueError: response header 'X-\u20ac'"),
     ],
 )
 def test_a_bad_head_is_the_applications_error(serve, status, headers, text):
