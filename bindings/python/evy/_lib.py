@@ -24,6 +24,7 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
+from typing import Any
 
 SONAME = "libevy.so.0"
 
@@ -46,7 +47,7 @@ _size_out = POINTER(c_size_t)
 _handle_out = POINTER(c_void_p)
 
 # name: (result, arguments); texts are c_char_p, handles and memory c_void_p.
-SIGNATURES: dict[str, tuple] = {
+SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     # library
     "evy_version": (c_uint32, []),
     "evy_version_string": (c_char_p, []),

@@ -213,7 +213,7 @@ class Application:
 
     def _add_hooks(self, req: int, work: Work) -> bool:
         self._open[req] = work
-        status = lib.evy_posthook_add(req, self._on_hooks, None, _lib.NO_DROP)
+        status: int = lib.evy_posthook_add(req, self._on_hooks, None, _lib.NO_DROP)
         if status < 0:
             del self._open[req]
             self._log.line(f"post hooks were not run: {_errors.make(status)}", _lib.LOG_ERROR)
@@ -259,9 +259,8 @@ class Application:
 
     def _call_hook(self, env: dict[str, Any], hook: Any) -> None:
         if not (isinstance(hook, (tuple, list)) and len(hook) == 3 and callable(hook[0])):
-            self._log.line(
-                f"exception in post hook {hook!r}: it has to be a tuple (function, args, kwargs)", _lib.LOG_ERROR
-            )
+            why = "it has to be a tuple (function, args, kwargs)"
+            self._log.line(f"exception in post hook {hook!r}: {why}", _lib.LOG_ERROR)
             return
         try:
             function, args, kwargs = hook

@@ -120,7 +120,7 @@ def outcome(req: int) -> dict[str, Any]:
     """
 
     def stat(what: int) -> int:
-        return lib.evy_req_stat(req, what)
+        return int(lib.evy_req_stat(req, what))
 
     def known(what: int) -> int | None:
         number = stat(what)

@@ -68,8 +68,8 @@ class Exchange:
         # Of 100 Continue, and whether their names are to be capitalized; None: none were set.
         self.continue_headers: tuple[list[tuple[str, str]], bool] | None = None
 
-    def call(self, function: Any, *args: Any) -> int:
-        """function(req, *args). Errors: StateError when the request is over."""
+    def call(self, function: Any, *args: Any) -> Any:
+        """function(req, *args), a number mostly. Errors: StateError when the request is over."""
         if get_ident() == self._owner:
             return function(self._req, *args)
         with _looking:
@@ -125,7 +125,9 @@ class Exchange:
         view = memoryview(room)
         if not view.nbytes:
             return 0
-        count = self.call(lib.evy_body_read, byref(c_char.from_buffer(view)), view.nbytes, _lib.FOR_EVER)
+        count: int = self.call(
+            lib.evy_body_read, byref(c_char.from_buffer(view)), view.nbytes, _lib.FOR_EVER
+        )
         if count < 0:
             raise _errors.body_error(count)
         return count
@@ -157,15 +159,15 @@ class Exchange:
     def client_disconnected(self) -> bool:
         """env['evy.client_disconnected']: True once the client is known to have left. Thread: any."""
         try:
-            return self.call(lib.evy_req_gone) != 0
+            return bool(self.call(lib.evy_req_gone))
         except _errors.StateError:
             return True
 
     def early_hints(self, headers: list[tuple[str, str]]) -> None:
         """env['wsgi.early_hints']: sends 103 Early Hints with these headers, typically Link, at once.
 
-        May be called several times; once the answer has begun, and for HTTP/1.0, nothing is sent. Thread: any.
-        Errors: TypeError, ValueError (the headers).
+        May be called several times; once the answer has begun, and for HTTP/1.0, nothing is sent.
+        Thread: any. Errors: TypeError, ValueError (the headers).
         """
         self.inform(103, headers, False)
 
@@ -193,7 +195,9 @@ class Exchange:
             descriptor = c_int(-1)
             status = lib.evy_req_take_socket(self._req, byref(descriptor))
             if status == _lib.E_STATE:
-                raise _errors.StateError("the answer has begun, or the request body was not read to its end")
+                raise _errors.StateError(
+                    "the answer has begun, or the request body was not read to its end"
+                )
             if status < 0:
                 raise _errors.make(status)
             self._socket = socket.socket(fileno=descriptor.value)

@@ -54,7 +54,9 @@ def field_block(headers: Any, capitalizes: bool) -> tuple[bytes, int | None]:
     """
     # Quick ways first; what goes wrong on them is looked at again by _complaint.
     if not isinstance(headers, list):
-        raise TypeError(f"response headers have to be a list of (name, value), not {type(headers).__name__}")
+        raise TypeError(
+            f"response headers have to be a list of (name, value), not {type(headers).__name__}"
+        )
     convert = _capitalized if capitalizes else _checked
     parts: list[str] = []
     length: int | None = None
@@ -93,9 +95,8 @@ def _complaint(headers: list[Any]) -> Exception:
             return TypeError(f"a response header has to be a tuple (name, value), not {pair!r}")
         for text in pair:
             if not isinstance(text, str):
-                return TypeError(
-                    f"response header {pair[0]!r}: name and value have to be str, {text!r} is {type(text).__name__}"
-                )
+                kind = type(text).__name__
+                return TypeError(f"response header {pair[0]!r}: name and value are str, {text!r} is {kind}")
         name, value = pair
         if not _NAME.match(name):
             why = "CR, LF or NUL in" if re.search("[\r\n\0]", name) else "characters not allowed in"

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from evy import _errors
+from evy._config import Config
 from evy.web._response import Manner
 
-DEFAULT_LOG_FORMAT = (
-    '%(client_ip)s - - [%(date_time)s] "%(request_line)s" %(status_code)s %(body_length)s %(wall_seconds).6f'
-)
+_LOG_START = '%(client_ip)s - - [%(date_time)s] "%(request_line)s"'
+DEFAULT_LOG_FORMAT = _LOG_START + " %(status_code)s %(body_length)s %(wall_seconds).6f"
 # Compatibility with eventlet 0.41 (behaviour that evy changed on purpose otherwise).
 COMPAT_OPTIONS = {"server_protocol_fixed": True, "header_join": "comma", "allow_missing_host": True}
 COMPAT_PIECE_BYTES_MIN = 4096
@@ -53,6 +53,7 @@ def connection_options(
     if max_http_version not in _VERSIONS:
         raise _errors.ConfigError(f"max_http_version {max_http_version!r} is neither HTTP/1.0 nor HTTP/1.1")
     options: dict[str, Any] = dict(COMPAT_OPTIONS) if compat else {}
+    options["lent_threads"] = True
     options["max_http_version"] = _VERSIONS[max_http_version]
     options["keep_alive"] = bool(keepalive)
     if max_size is None and compat:
@@ -60,7 +61,13 @@ def connection_options(
     if max_size is not None:
         options["max_connections"] = max_size
     if socket_timeout is not None:
-        for name in ("handshake_timeout", "header_timeout", "body_timeout", "write_timeout", "idle_timeout"):
+        for name in (
+            "handshake_timeout",
+            "header_timeout",
+            "body_timeout",
+            "write_timeout",
+            "idle_timeout",
+        ):
             options[name] = socket_timeout
     if keepalive and not isinstance(keepalive, bool):
         options["idle_timeout"] = keepalive
@@ -87,6 +94,14 @@ def protocol_keywords(protocol: Any, minimum_chunk_size: int | None) -> dict[str
     if not getattr(protocol, "reject_bad_requests", True):
         keywords.update(dict.fromkeys(_LENIENT, True))
     return keywords
+
+
+def lent_count(config: Config) -> int:
+    """One for each handler, one that turns each loop, and a spare, so that a handler that is about to wait
+    always finds somebody to take the loop."""
+    threads = int(config.get("threads"))
+    loops = int(config.get("loops")) if config.has("loops") else 1
+    return threads if threads == 1 else threads + loops + 1
 
 
 def pool_runner(pool: Any) -> Callable[..., Any] | None:

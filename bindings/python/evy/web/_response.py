@@ -43,9 +43,9 @@ class Manner(NamedTuple):
     """How all answers of a server are made.
 
     capitalizes: header names. piece_bytes_min: smaller pieces are joined until so many bytes wait; 0: each
-    goes out at once. chunk_keys: where environ says otherwise. restarts: start_response may be called again
-    until the first byte is out. on_writable: with one thread nobody can wait for a client, so a long answer is
-    paused, and this callback of the library goes on with it.
+    goes out at once. chunk_keys: where environ says otherwise. restarts: start_response may be called
+    again until the first byte is out. on_writable: with one thread nobody can wait for a client, so a long
+    answer is paused, and this callback of the library goes on with it.
     """
 
     capitalizes: bool = True
@@ -115,7 +115,9 @@ class Response(Exchange):
 
     # What the application calls
 
-    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], None]:
         """start_response of PEP 3333. Errors: AssertionError, ValueError, TypeError; exc_info's own."""
         if exc_info is not None:
             try:
@@ -280,9 +282,7 @@ class Response(Exchange):
 
     def _begin(self, length: int = -1) -> None:
         fields = self._fields or b""
-        self._check(
-            self.call(lib.evy_resp_begin, self._status, self._reason, fields, len(fields), length)
-        )
+        self._check(self.call(lib.evy_resp_begin, self._status, self._reason, fields, len(fields), length))
         self.has_begun = True
 
     def _send(self, piece: bytes) -> bool:
@@ -307,7 +307,7 @@ class Response(Exchange):
             return False
         if not self.has_begun:
             self._begin()
-        status = self.call(lib.evy_resp_write, piece, len(piece), _lib.FOR_EVER)
+        status: int = self.call(lib.evy_resp_write, piece, len(piece), _lib.FOR_EVER)
         self._check(status)
         # A piece is not held back for the next one, which may be long in coming.
         self.call(lib.evy_resp_flush)

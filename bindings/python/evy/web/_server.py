@@ -18,7 +18,8 @@ from evy.web import _keywords
 from evy.web._application import Application
 from evy.web._environ import Environ
 from evy.web._keywords import DEFAULT_LOG_FORMAT
-from evy.web._log import Log, report_unraisable
+from evy.web._log import Logs
+from evy.web._response import Manner
 from evy.web._stats import Stats, stats_of
 
 _EXIT_SECONDS_MAX = 5.0
@@ -96,48 +97,39 @@ class Server:
     ) -> None:
         if not callable(site):
             raise TypeError(f"site is a {type(site).__name__}: it is not callable")
-        self._prepare(log, log_output, access_log, grace)
+        self._prepare(grace)
+        self._logs = Logs(log, log_output, access_log)
         is_compat = _keywords.is_compat(compat)
         settings = {
             "log_x_forwarded_for": bool(log_x_forwarded_for),
             "access_log_format": log_format,
             "max_request_line": url_length_limit,
-            "lent_threads": True,
-            **_keywords.connection_options(max_size, max_http_version, keepalive, socket_timeout, is_compat),
+            **_keywords.connection_options(
+                max_size, max_http_version, keepalive, socket_timeout, is_compat
+            ),
             **_keywords.proxy_options(trusted_proxies, proxy_protocol),
             **options,
         }
-        manner = _keywords.manner(minimum_chunk_size, capitalize_response_headers, is_compat)
         with Config() as config:
             for key, value in settings.items():
                 config.set(key, value)
-            is_threaded = config.get("threads") != "1"
-            if "body" not in options and is_threaded:
+            if "body" not in options and config.get("threads") != "1":
                 config.set("body", "stream")
-            self._application = Application(
+            self._application = self._make_application(
+                config,
                 site,
-                Environ(
-                    environ,
-                    is_threaded=is_threaded,
-                    holds_nul=config.get("allow_encoded_nul") == "true",
-                    is_compat=is_compat,
-                    piece_bytes_min=manner.piece_bytes_min,
-                ),
-                self._log,
-                manner=manner,
-                hook_keys=("evy.posthooks", "eventlet.posthooks") if is_compat else ("evy.posthooks",),
-                is_threaded=is_threaded,
-                is_buffered=config.get("body") == "buffer",
+                environ,
+                manner=_keywords.manner(minimum_chunk_size, capitalize_response_headers, is_compat),
+                is_compat=is_compat,
                 streams_chunks=_keywords.streams_chunks(chunked_input, is_compat),
                 shows_traceback=bool(debug),
                 run=_keywords.pool_runner(custom_pool),
-                on_exit=self._exit_requested,
             )
-            self._lent_count = _lent_count(config)
-            self._route_logs(config, options)
+            self._lent_count = _keywords.lent_count(config)
+            self._logs.route(config, options)
             self._open(config, list(sock) if isinstance(sock, (list, tuple)) else [sock])
 
-    def _prepare(self, log: Any, log_output: bool, access_log: Any, grace: float | None) -> None:
+    def _prepare(self, grace: float | None) -> None:
         self._handle: int | None = None
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
@@ -146,13 +138,40 @@ class Server:
         self._ended = threading.Event()
         self._failure: BaseException | None = None
         self._stats = Stats()
-        self._log = Log(log, log_output)
-        self._access_log = access_log
-        self._access: Log = self._log
         self.grace = grace
         self.is_stopping = False
         # Sockets that stop() closes, so that nobody queues where nobody accepts any more.
         self.owned_sockets: Sequence[Any] = ()
+
+    def _make_application(
+        self,
+        config: Config,
+        site: Callable[..., Any],
+        environ: Mapping[str, Any] | None,
+        *,
+        manner: Manner,
+        is_compat: bool,
+        **keywords: Any,
+    ) -> Application:
+        is_threaded = config.get("threads") != "1"
+        made = Environ(
+            environ,
+            is_threaded=is_threaded,
+            holds_nul=config.get("allow_encoded_nul") == "true",
+            is_compat=is_compat,
+            piece_bytes_min=manner.piece_bytes_min,
+        )
+        return Application(
+            site,
+            made,
+            self._logs.events,
+            manner=manner,
+            hook_keys=("evy.posthooks", "eventlet.posthooks") if is_compat else ("evy.posthooks",),
+            is_threaded=is_threaded,
+            is_buffered=config.get("body") == "buffer",
+            on_exit=self._exit_requested,
+            **keywords,
+        )
 
     def _open(self, config: Config, socks: Sequence[Any]) -> None:
         config.on_request(self._application.on_request)
@@ -168,7 +187,7 @@ class Server:
     @property
     def port(self) -> int:
         """The real port of the first socket; 0 for a unix socket."""
-        return self.ports[0]
+        return int(self.ports[0])
 
     @property
     def is_running(self) -> bool:
@@ -229,9 +248,8 @@ class Server:
         that Python has never seen. Only those that wait cost nothing but their stack."""
         try:
             for number in range(self._lent_count):
-                thread = threading.Thread(
-                    target=self._work, args=(handle,), name=f"evy-{number}", daemon=True
-                )
+                name = f"evy-{number}"
+                thread = threading.Thread(target=self._work, args=(handle,), name=name, daemon=True)
                 self._lent += 1
                 thread.start()
                 self._threads.append(thread)
@@ -317,9 +335,7 @@ class Server:
         """The last lent thread is back: nobody is inside the library any more."""
         with self._lock:
             self._free()
-        self._log.line(f"({os.getpid()}) wsgi exiting")
-        self._log.flush()
-        self._access.flush()
+        self._logs.ended()
         _running.discard(self)
         self._ended.set()
 
@@ -341,40 +357,6 @@ class Server:
         self._threads = []
         self._ended = threading.Event()
         self._ended.set()
-
-    # Logs
-
-    def _route_logs(self, config: Config, options: Mapping[str, Any]) -> None:
-        """The library writes to stderr by itself; any other log is fed through callbacks."""
-        self._on_log = _lib.LogFunction(self._event_logged)
-        self._on_access = _lib.AccessFunction(self._request_logged)
-        own = "stderr" if self._log.is_stderr else "off"
-        if self._access_log is not None and not isinstance(self._access_log, str):
-            self._access = Log(self._access_log, self._log.is_on)
-        if isinstance(self._access_log, str):
-            config.set("access_log", self._access_log)
-        elif self._access.is_on and not self._access.is_stderr:
-            config.on_access(self._on_access)
-        else:
-            config.set("access_log", "stderr" if self._access.is_on else "off")
-        if "error_log" in options:
-            config.set("error_log", options["error_log"])
-        elif self._log.is_on and not self._log.is_stderr:
-            config.on_log(self._on_log)
-        else:
-            config.set("error_log", own)
-
-    def _event_logged(self, _user: int | None, level: int, start: int, byte_count: int) -> None:
-        try:
-            self._log.line(ctypes.string_at(start, byte_count).decode("utf-8", "replace"), level)
-        except BaseException:
-            report_unraisable("the log")
-
-    def _request_logged(self, _user: int | None, _req: int | None, start: int, byte_count: int) -> None:
-        try:
-            self._access.line(ctypes.string_at(start, byte_count).decode("latin-1"))
-        except BaseException:
-            report_unraisable("the access log")
 
 
 # Servers whose threads run: nobody else may hold them, and the interpreter must not end under them.
@@ -408,11 +390,3 @@ def _stop_all() -> None:
 def _inode(sock: Any) -> tuple[int, int]:
     facts = os.fstat(sock.fileno())
     return facts.st_dev, facts.st_ino
-
-
-def _lent_count(config: Config) -> int:
-    """One for each handler, one that turns each loop, and a spare, so that a handler that is about to wait
-    always finds somebody to take the loop."""
-    threads = int(config.get("threads"))
-    loops = int(config.get("loops")) if config.has("loops") else 1
-    return threads if threads == 1 else threads + loops + 1

@@ -12,7 +12,7 @@ from evy._lib import lib
 class Stats(NamedTuple):
     """What a server has done so far and is doing now: one snapshot, see evy_server_counters.
 
-    The fields are EVY_N_* of evy.h in lower case. Those of connections_open, requests_active, requests_queued,
+    The fields are EVY_N_* of evy.h in lower case. connections_open, requests_active, requests_queued,
     threads_* and loop_lag_* are levels, all others only grow. _asdict() makes a dict of them.
     """
 

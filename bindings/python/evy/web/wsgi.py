@@ -132,10 +132,11 @@ def _ending_on_signals(instance: Server) -> Iterator[None]:
 
     replaced: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number, default in (
-            (signal.SIGINT, signal.default_int_handler),
-            (signal.SIGTERM, signal.SIG_DFL),
-        ):
+        defaults: dict[int, Any] = {
+            signal.SIGINT: signal.default_int_handler,
+            signal.SIGTERM: signal.SIG_DFL,
+        }
+        for number, default in defaults.items():
             if signal.getsignal(number) is default:
                 replaced[number] = signal.signal(number, end)
     try:
