@@ -40,11 +40,11 @@ class Log:
     @property
     def is_stderr(self) -> bool:
         """The target writes to descriptor 2, so the library may write there itself, in batches."""
-        target = self._target
-        if self._is_logger or target is not sys.stderr or target is not sys.__stderr__:
+        stream: Any = sys.__stderr__
+        if self._is_logger or self._target is not stream or stream is not sys.stderr:
             return False
         try:
-            return bool(target.fileno() == 2)
+            return bool(stream.fileno() == 2)
         except (OSError, ValueError, AttributeError):
             return False
 
