@@ -107,13 +107,14 @@ def attach(exchange: Exchange, env: dict[str, Any], *, is_buffered: bool, stream
     if not is_chunked and env.get("CONTENT_LENGTH", "0") == "0":
         body = MemoryInput()
     elif is_buffered:
-        data = exchange_body(exchange)
-        body = MemoryInput(data)
-        if is_chunked and not streams_chunks:
-            _unchunk(exchange, env, len(data))
+        # What was chunked has a CONTENT_LENGTH here.
+        body = MemoryInput(_bytes_of(exchange, lib.evy_body_buffer))
+        env["evy.trailers"] = trailers(exchange)
     elif is_chunked and not streams_chunks:
         body, byte_count = _spooled(LiveBody(exchange))
-        _unchunk(exchange, env, byte_count)
+        del env["HTTP_TRANSFER_ENCODING"]
+        env["CONTENT_LENGTH"] = str(byte_count)
+        env["evy.trailers"] = trailers(exchange)
     else:
         live = LiveBody(exchange, env.get("HTTP_EXPECT", "").lower() == "100-continue")
         body = StreamInput(cast(io.RawIOBase, live), PIECE_BYTES)
@@ -121,21 +122,10 @@ def attach(exchange: Exchange, env: dict[str, Any], *, is_buffered: bool, stream
     env["wsgi.input"] = env["evy.input"] = body
 
 
-def _unchunk(exchange: Exchange, env: dict[str, Any], byte_count: int) -> None:
-    del env["HTTP_TRANSFER_ENCODING"]
-    env["CONTENT_LENGTH"] = str(byte_count)
-    env["evy.trailers"] = trailers(exchange)
-
-
 def _bytes_of(exchange: Exchange, function: Any) -> bytes:
     byte_count = c_size_t()
     start = exchange.call(function, byref(byte_count))
     return ctypes.string_at(start, byte_count.value) if start else b""
-
-
-def exchange_body(exchange: Exchange) -> bytes:
-    """The whole body, where the library took it in."""
-    return _bytes_of(exchange, lib.evy_body_buffer)
 
 
 def trailers(exchange: Exchange) -> tuple[tuple[str, str], ...]:

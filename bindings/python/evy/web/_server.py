@@ -239,25 +239,27 @@ class Server:
             if status < 0:
                 raise _errors.make(status, _lib.text(lib.evy_server_error(self._handle)))
             self._is_started = True
+            self._lent = self._lent_count
             _running.add(self)
-            self._lend_threads(self._handle)
+            handle = self._handle
+        self._lend_threads(handle)
         return self
 
     def _lend_threads(self, handle: int) -> None:
         """Handlers run on threads that Python made: entering Python from there costs far less than from one
-        that Python has never seen. Only those that wait cost nothing but their stack."""
+        that Python has never seen. Those that only wait cost nothing but their stack."""
         try:
             for number in range(self._lent_count):
                 name = f"evy-{number}"
                 thread = threading.Thread(target=self._work, args=(handle,), name=name, daemon=True)
-                self._lent += 1
                 thread.start()
                 self._threads.append(thread)
         except BaseException:
-            self._lent -= 1
             self.stop(0)
-            if not self._lent:
-                self._finish()
+            with self._lock:
+                self._lent -= self._lent_count - len(self._threads) - 1
+            # In place of the thread that could not be made: somebody has to bring all to an end.
+            self._work(handle)
             raise
 
     def stop(self, grace: float | None = -1) -> None:
