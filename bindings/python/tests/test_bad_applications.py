@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# test_bad_applications - whatever an application or a hook does wrong: named, logged once, and the server lives.
+# test_bad_applications - whatever an application or a hook does wrong is named and logged; the server lives.
 
 import socket
 import sys
@@ -203,7 +203,7 @@ def connected():
         (datagram, ValueError, "stream socket"),
         (lambda: None, TypeError, "a listening socket is needed, not a NoneType"),
         (lambda: 3, TypeError, "not a int"),
-        (lambda: [], ValueError, "listener"),
+        (lambda: [], ValueError, "no address"),
         (lambda: "nowhere", ValueError, "nowhere"),
         (lambda: "unix:/nowhere/at/all.sock", OSError, "/nowhere/at/all.sock"),
     ],

@@ -81,7 +81,9 @@ def test_chunked_bodies_are_live_where_bodies_can_be(serve, compat, threads):
         start_response("200 OK", [])
         return [body]
 
-    raw = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(b"one\ntwo", b"three")
+    raw = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(
+        b"one\ntwo", b"three"
+    )
     with Connection(serve(site, compat=compat, threads=threads)) as connection:
         assert connection.send(raw).response().body == b"one\ntwothree"
     assert seen == [("chunked", None) if compat and threads > 1 else (None, "12")]

@@ -101,9 +101,7 @@ def test_client_certificates_are_told(serve, pairs):
     site = Site()
     with evy.listen(("127.0.0.1", 0)) as sock:
         files = {"keyfile": pairs / "private.key", "certfile": pairs / "cert.crt", "server_side": True}
-        secure = evy.wrap_ssl(
-            sock, **files, cert_reqs=ssl.CERT_OPTIONAL, ca_certs=pairs / "other.crt"
-        )
+        secure = evy.wrap_ssl(sock, **files, cert_reqs=ssl.CERT_OPTIONAL, ca_certs=pairs / "other.crt")
         with evy.wsgi.Server(secure, site, log_output=False) as server:
             context = client_context()
             context.load_cert_chain(pairs / "other.crt", pairs / "other.key")
@@ -138,7 +136,9 @@ def test_proxies_are_believed_where_they_are_trusted(serve):
 def test_proxy_protocol(serve):
     site = Site()
     with Connection(serve(site, proxy_protocol=True)) as connection:
-        connection.send(b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 80\r\n" + raw_request("GET", "/")).response()
+        connection.send(
+            b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 80\r\n" + raw_request("GET", "/")
+        ).response()
     assert (site.environs[0]["REMOTE_ADDR"], site.environs[0]["REMOTE_PORT"]) == ("203.0.113.9", "4711")
 
 

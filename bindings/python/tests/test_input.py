@@ -38,7 +38,9 @@ def chunked_request(*pieces):
 LINES = b"one\ntwo\n\nfour without end"
 
 
-@pytest.mark.parametrize("raw", [raw_request("POST", "/", body=LINES), chunked_request(LINES[:6], LINES[6:])])
+@pytest.mark.parametrize(
+    "raw", [raw_request("POST", "/", body=LINES), chunked_request(LINES[:6], LINES[6:])]
+)
 def test_reading(upload, raw):
     def use(env):
         body = env["wsgi.input"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# test_interface - what the package promises: every function of evy.h, types for everything public, docstrings.
+# test_interface - what the package promises: every function of evy.h, types and docstrings for all public.
 
 import inspect
 import pathlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# test_keyword_effects - each keyword of the ancestors' server(), by its name and by its place, and what it does.
+# test_keyword_effects - each keyword of the ancestors' server(), by name and by place, and what it does.
 
 import concurrent.futures
 import inspect
@@ -74,7 +74,9 @@ def served(request):
 
     yield start
     for sock, thread in running:
-        wait_until(lambda sock=sock: any(one.serves(sock) for one in evy.web._server.running()), "the server")
+        wait_until(
+            lambda sock=sock: any(one.serves(sock) for one in evy.web._server.running()), "the server"
+        )
         evy.wsgi.stop(sock, grace=0)
         thread.join(10)
         assert not thread.is_alive() and sock.fileno() == -1
@@ -236,7 +238,9 @@ def test_debug(served):
     assert b"RuntimeError: shown or not" in body(served(debug=True), "/fail")
 
 
-@pytest.mark.parametrize("start", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na"])
+@pytest.mark.parametrize(
+    "start", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na"]
+)
 def test_socket_timeout(served, start):
     def reads(env, start_response):
         env["wsgi.input"].read()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# test_stop - how servers end: by socket, by flag, by deadline, with idle requests, and what they leave behind.
+# test_stop - how servers end: by socket, flag or deadline, with idle requests, and what they leave behind.
 
 import asyncio
 import os
@@ -109,7 +109,7 @@ def test_what_is_left_then_is_cut_and_its_hooks_run(serve):
 
 
 def test_a_stop_does_not_wait_for_idle_requests(serve):
-    """An event stream and a taken socket are marked; a stop with all the time in the world ends them at once."""
+    """An event stream and a taken socket are marked; a stop with all the time there is ends them at once."""
     seen = []
 
     def site(env, start_response):

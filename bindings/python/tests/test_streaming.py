@@ -98,7 +98,9 @@ def test_an_error_in_mid_body_cuts_the_connection(either, framing):
         assert connection.send(raw_request("GET", "/")).reader.fill()
 
 
-@pytest.mark.parametrize("where", ["start_response", "first piece", "iter", "next", "close", "nothing", "type"])
+@pytest.mark.parametrize(
+    "where", ["start_response", "first piece", "iter", "next", "close", "nothing", "type"]
+)
 def test_close_is_called_exactly_once_whatever_fails(serve, where):
     result = Result([b"x"], fails_at_close=where == "close")
 
@@ -193,7 +195,7 @@ def test_a_server_lets_an_application_wait_for_a_slow_client(serve):
 
 
 def test_with_one_thread_a_slow_client_holds_up_nobody(serve):
-    """Long answers pause while their clients take nothing; others are served meanwhile, and memory is bounded."""
+    """Long answers pause while their clients take nothing; others are served, and memory is bounded."""
     asked, ends = {}, []
 
     def site(env, start_response):

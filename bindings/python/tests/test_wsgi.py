@@ -165,7 +165,10 @@ def test_a_bad_head_is_the_applications_error(serve, status, headers, text):
     [
         (lambda env, start_response: [b"x"], r"before start_response\(\)"),
         (lambda env, start_response: iter([b"x"]), r"before start_response\(\)"),
-        (lambda env, start_response: start_response("200 OK", []) and start_response("200 OK", []), "twice"),
+        (
+            lambda env, start_response: start_response("200 OK", []) and start_response("200 OK", []),
+            "twice",
+        ),
         (lambda env, start_response: start_response("200 OK", []) and None, "TypeError"),
         (fixed(3), "has to be bytes, not int"),
         (fixed("\u00e9"), "UnicodeEncodeError"),

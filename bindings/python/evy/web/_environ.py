@@ -49,7 +49,10 @@ class Environ:
         }
         if is_compat:
             self._base["CONTENT_TYPE"] = "text/plain"
-        self._base.update(extra or {})
+        if extra is not None:
+            if not isinstance(extra, Mapping) or not all(isinstance(key, str) for key in extra):
+                raise TypeError("environ has to be a dict whose keys are str")
+            self._base.update(extra)
         self._overrides = {key: self._base[key] for key in _OVERRIDABLE if key in self._base}
         self._pairs = _walked if holds_nul else _block
         self._is_compat = is_compat

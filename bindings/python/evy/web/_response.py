@@ -70,8 +70,8 @@ def body_bytes(piece: Any) -> bytes:
 class Response(Exchange):
     """The answer to one request: nothing goes out before the first byte of its body, or its end.
 
-    Thread: run(), resume() and fail() the handler's; start() and write() any, one at a time. Lifetime: the handler call; the
-    functions lent to the application raise StateError later.
+    Thread: run(), resume() and fail() the handler's; start() and write() any, one at a time. Lifetime: the
+    handler call; the functions lent to the application raise StateError later.
     """
 
     __slots__ = (
