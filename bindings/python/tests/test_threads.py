@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 # test_threads - where applications, hooks and logs run: on threads that Python made, so many and no more.
 
+import sys
 import threading
+import types
 
 import evy
 import pytest
@@ -110,3 +112,18 @@ def test_no_thread_can_be_made(serve, monkeypatch):
         with pytest.raises(ConnectionRefusedError):
             Connection(server, tls=False)
     assert names() == []
+
+
+@pytest.mark.parametrize("library, question", [("gevent", "is_module_patched"), ("eventlet", "is_monkey_patched")])
+def test_green_threads_are_refused(monkeypatch, library, question):
+    module = {"gevent": "gevent.monkey", "eventlet": "eventlet.patcher"}[library]
+    answers = {"threading": library == "gevent", "thread": library == "eventlet"}
+    patched = types.SimpleNamespace(**{question: answers.get})
+    with evy.listen(("127.0.0.1", 0)) as sock:
+        server = evy.wsgi.Server(sock, lambda env, start_response: [], log_output=False)
+    monkeypatch.setitem(sys.modules, module, patched)
+    with pytest.raises(evy.StateError, match=f"{library} has replaced"):
+        server.start()
+    monkeypatch.undo()
+    with server:
+        assert server.is_running

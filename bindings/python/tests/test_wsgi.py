@@ -6,7 +6,7 @@ import threading
 import wsgiref.validate
 
 import pytest
-from client import Connection, raw_request, wait_until
+from client import Connection, chunks, raw_request, wait_until
 
 
 def answer_of(server, method="GET", target="/", fields=(), body=None):
@@ -24,17 +24,33 @@ def fixed(*pieces, headers=(), status="200 OK"):
     return site
 
 
-def test_the_validator_has_nothing_to_say(serve):
-    def site(env, start_response):
-        env["wsgi.input"].read(1)
-        env["wsgi.input"].readline()
-        list(env["wsgi.input"])
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return [b"valid"]
+@pytest.mark.filterwarnings("error::wsgiref.validate.WSGIWarning")
+@pytest.mark.parametrize("threads", [8, 1])
+@pytest.mark.parametrize("result", [list, iter])
+def test_the_validator_has_nothing_to_say(either, result, threads):
+    seen = []
 
-    server = serve(wsgiref.validate.validator(site))
-    assert answer_of(server).body == b"valid"
-    assert answer_of(server, "POST", "/a%20b?c=d", ["X-Y: z"], b"1\n2\n3").body == b"valid"
+    def site(env, start_response):
+        body = env["wsgi.input"]
+        pieces = [body.read(1), body.readline(), *body.readlines(), *body, body.read(5)]
+        seen.append(b"".join(pieces))
+        env["wsgi.errors"].write("")
+        env["wsgi.errors"].flush()
+        write = start_response("200 OK", [("Content-Type", "text/plain"), ("X-Empty", "")])
+        if env["QUERY_STRING"] == "write":
+            write(b"written ")
+        return result([b"va", b"", b"lid"])
+
+    server = either(wsgiref.validate.validator(site), threads=threads)
+    with Connection(server) as connection:
+        assert connection.get("/").body == b"valid"
+        assert connection.get("/a%20b/?write", "X-Y: z", "X-Y: \xe9").body == b"written valid"
+        assert connection.request("POST", "/?c=d", ["Content-Type: a/b"], b"1\n2\n3").body == b"valid"
+        raw = raw_request("PUT", "/", ["Transfer-Encoding: chunked"]) + chunks(b"4\n5", b"6")
+        assert connection.send(raw).response().body == b"valid"
+        head = connection.request("HEAD", "/")
+        assert (head.status, head.body, head["Content-Type"]) == (200, b"", "text/plain")
+    assert seen == [b"", b"", b"1\n2\n3", b"4\n56", b""]
     assert not server.log.matching("Traceback")
 
 

@@ -7,6 +7,7 @@ thread or for later, goes through Exchange.call(), which finds out whether the r
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from ctypes import byref, c_char, c_int
@@ -19,6 +20,15 @@ from evy.web._fields import field_block
 
 # Between a look whether a request is still there and keeping it there; never held while anything waits.
 _looking = threading.RLock()
+
+
+def _forget() -> None:
+    """A forked child may have inherited it held, by a thread that is not there."""
+    global _looking
+    _looking = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 class Idle:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -102,6 +103,17 @@ def lent_count(config: Config) -> int:
     threads = int(config.get("threads"))
     loops = int(config.get("loops")) if config.has("loops") else 1
     return threads if threads == 1 else threads + loops + 1
+
+
+def refuse_green_threads() -> None:
+    """Threads that are no threads would wait for each other. Errors: StateError."""
+    for module, question in (("gevent.monkey", "is_module_patched"), ("eventlet.patcher", "is_monkey_patched")):
+        ask = getattr(sys.modules.get(module), question, None)
+        if ask is not None and (ask("threading") or ask("thread")):
+            name = module.split(".", 1)[0]
+            raise _errors.StateError(
+                f"{name} has replaced Python's threads, which evy needs: leave out the monkey-patching"
+            )
 
 
 def pool_runner(pool: Any) -> Callable[..., Any] | None:

@@ -17,6 +17,7 @@ from evy._lib import lib
 from evy.web import _keywords
 from evy.web._application import Application
 from evy.web._environ import Environ
+from evy.web._exchange import Idle
 from evy.web._keywords import DEFAULT_LOG_FORMAT
 from evy.web._log import Logs
 from evy.web._response import Manner
@@ -229,9 +230,10 @@ class Server:
     def start(self) -> Server:
         """Serves on threads of its own, named evy-0 and so on, and returns at once.
 
-        Errors: StateError (started or freed before, or in a forked child), RuntimeError (no thread could be
-        made), MemoryError.
+        Errors: StateError (started or freed before, or in a forked child; or threads are green ones, of
+        gevent or eventlet), RuntimeError (no thread could be made), MemoryError.
         """
+        _keywords.refuse_green_threads()
         with self._lock:
             if self._handle is None or self._is_started:
                 raise _errors.StateError("the server was started or stopped before")
@@ -357,6 +359,7 @@ class Server:
         self._lock = threading.RLock()
         self._handle = None
         self._threads = []
+        self._application.idle = Idle()
         self._ended = threading.Event()
         self._ended.set()
 
