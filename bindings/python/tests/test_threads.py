@@ -114,9 +114,10 @@ def test_no_thread_can_be_made(serve, monkeypatch):
     assert names() == []
 
 
-@pytest.mark.parametrize("library, question", [("gevent", "is_module_patched"), ("eventlet", "is_monkey_patched")])
-def test_green_threads_are_refused(monkeypatch, library, question):
-    module = {"gevent": "gevent.monkey", "eventlet": "eventlet.patcher"}[library]
+@pytest.mark.parametrize("module", ["gevent.monkey", "eventlet.patcher"])
+def test_green_threads_are_refused(monkeypatch, module):
+    library = module.split(".")[0]
+    question = {"gevent": "is_module_patched", "eventlet": "is_monkey_patched"}[library]
     answers = {"threading": library == "gevent", "thread": library == "eventlet"}
     patched = types.SimpleNamespace(**{question: answers.get})
     with evy.listen(("127.0.0.1", 0)) as sock:
@@ -127,3 +128,23 @@ def test_green_threads_are_refused(monkeypatch, library, question):
     monkeypatch.undo()
     with server:
         assert server.is_running
+
+
+@pytest.mark.parametrize("threads, lent", [(4, 12), (1, 2)])
+def test_several_loops_have_threads_each(serve, threads, lent):
+    """Handlers of different loops run at the same time, also with one thread each."""
+    barrier, multithread = threading.Barrier(2, timeout=10), []
+
+    def site(env, start_response):
+        multithread.append(env["wsgi.multithread"])
+        barrier.wait()
+        start_response("200 OK", [])
+        return iter([b"x" * 100_000] * 20)
+
+    server = serve(site, threads=threads, loops=2)
+    assert len(names()) == lent
+    clients = [Connection(server).send(raw_request("GET", "/")) for _ in range(2)]
+    for client in clients:
+        assert client.response().body == b"x" * 2_000_000
+        client.close()
+    assert multithread == [True, True]

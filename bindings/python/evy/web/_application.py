@@ -47,7 +47,7 @@ class Application:
         *,
         manner: Manner,
         hook_keys: tuple[str, ...],
-        is_threaded: bool,
+        can_wait: bool,
         is_buffered: bool,
         streams_chunks: bool,
         shows_traceback: bool,
@@ -69,7 +69,7 @@ class Application:
         self.on_request = _lib.HandlerFunction(self._request_arrived)
         self._on_hooks = _lib.HandlerFunction(self._response_over)
         self._on_writable = _lib.HandlerFunction(self._client_took)
-        self._manner = manner if is_threaded else manner._replace(on_writable=self._on_writable)
+        self._manner = manner if can_wait else manner._replace(on_writable=self._on_writable)
 
     @property
     def is_inside(self) -> bool:

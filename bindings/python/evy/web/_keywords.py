@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from evy import _errors
 from evy._config import Config
@@ -18,6 +19,7 @@ COMPAT_OPTIONS = {"server_protocol_fixed": True, "header_join": "comma", "allow_
 COMPAT_PIECE_BYTES_MIN = 4096
 COMPAT_CONNECTIONS_MAX = 1024
 _LENIENT = ("allow_missing_host", "allow_bare_lf", "allow_obs_fold", "lenient_content_length")
+_PATCHERS = {"gevent.monkey": "is_module_patched", "eventlet.patcher": "is_monkey_patched"}
 _VERSIONS = {"HTTP/1.0": "1.0", "HTTP/1.1": "1.1"}
 
 
@@ -97,17 +99,33 @@ def protocol_keywords(protocol: Any, minimum_chunk_size: int | None) -> dict[str
     return keywords
 
 
-def lent_count(config: Config) -> int:
-    """One for each handler, one that turns each loop, and a spare, so that a handler that is about to wait
-    always finds somebody to take the loop."""
+class Threads(NamedTuple):
+    """How a server's threads are used.
+
+    lent: how many Python lends. can_wait: a handler may wait for its client, the loop goes on elsewhere.
+    is_multithreaded: the application may be called by several at the same time.
+    """
+
+    lent: int
+    can_wait: bool
+    is_multithreaded: bool
+
+
+def threads_of(config: Config) -> Threads:
+    """For each loop one that turns it, one for each handler, and a spare, so that a handler that is about to
+    wait always finds somebody to take the loop. With threads=1 those that turn the loops run the handlers.
+    """
     threads = int(config.get("threads"))
-    loops = int(config.get("loops")) if config.has("loops") else 1
-    return threads if threads == 1 else threads + loops + 1
+    asked = config.get("loops") if config.has("loops") else "1"
+    loops = (int(asked) if asked.isdigit() else 0) or os.cpu_count() or 1
+    if threads == 1:
+        return Threads(loops, False, loops > 1)
+    return Threads(loops * (threads + 2), True, True)
 
 
 def refuse_green_threads() -> None:
     """Threads that are no threads would wait for each other. Errors: StateError."""
-    for module, question in (("gevent.monkey", "is_module_patched"), ("eventlet.patcher", "is_monkey_patched")):
+    for module, question in _PATCHERS.items():
         ask = getattr(sys.modules.get(module), question, None)
         if ask is not None and (ask("threading") or ask("thread")):
             name = module.split(".", 1)[0]

@@ -114,7 +114,8 @@ class Server:
         with Config() as config:
             for key, value in settings.items():
                 config.set(key, value)
-            if "body" not in options and config.get("threads") != "1":
+            self._lent_count = _keywords.threads_of(config).lent
+            if "body" not in options and _keywords.threads_of(config).can_wait:
                 config.set("body", "stream")
             self._application = self._make_application(
                 config,
@@ -126,7 +127,6 @@ class Server:
                 shows_traceback=bool(debug),
                 run=_keywords.pool_runner(custom_pool),
             )
-            self._lent_count = _keywords.lent_count(config)
             self._logs.route(config, options)
             self._open(config, list(sock) if isinstance(sock, (list, tuple)) else [sock])
 
@@ -154,10 +154,10 @@ class Server:
         is_compat: bool,
         **keywords: Any,
     ) -> Application:
-        is_threaded = config.get("threads") != "1"
+        threads = _keywords.threads_of(config)
         made = Environ(
             environ,
-            is_threaded=is_threaded,
+            is_threaded=threads.is_multithreaded,
             holds_nul=config.get("allow_encoded_nul") == "true",
             is_compat=is_compat,
             piece_bytes_min=manner.piece_bytes_min,
@@ -168,7 +168,7 @@ class Server:
             self._logs.events,
             manner=manner,
             hook_keys=("evy.posthooks", "eventlet.posthooks") if is_compat else ("evy.posthooks",),
-            is_threaded=is_threaded,
+            can_wait=threads.can_wait,
             is_buffered=config.get("body") == "buffer",
             on_exit=self._exit_requested,
             **keywords,
