@@ -127,3 +127,14 @@ def test_header_names_are_capitalized(serve, compat):
 def test_other_ancestors_are_refused():
     with evy.listen(("127.0.0.1", 0)) as sock, pytest.raises(ValueError, match="compat 'gunicorn'"):
         evy.wsgi.Server(sock, Site(), compat="gunicorn")
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_an_exception_is_told_in_full_or_not_at_all(serve, compat, debug):
+    def site(env, start_response):
+        raise KeyError("why")
+
+    with Connection(serve(site, compat=compat, debug=debug)) as connection:
+        body = connection.get("/").body
+    assert (b"KeyError" in body) == debug
+    assert debug or body == (b"" if compat else b"Internal Server Error\n")

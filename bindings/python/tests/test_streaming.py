@@ -68,6 +68,21 @@ def test_environ_may_ask_for_larger_pieces(serve):
     assert data.split(b"\r\n\r\n", 1)[1].split(b"\r\n")[0::2] == [b"1e", b"1e", b"a", b"0", b""]
 
 
+def test_write_does_not_gather(serve):
+    """Not even where pieces that are yielded do."""
+
+    def site(env, start_response):
+        write = start_response("200 OK", [])
+        write(b"a")
+        write(b"")
+        write(b"b")
+        return (b"x" for _ in range(3))
+
+    with Connection(serve(site, minimum_chunk_size=100)) as connection:
+        data, _ = connection.send(raw_request("GET", "/", ["Connection: close"])).ending()
+    assert data.split(b"\r\n\r\n", 1)[1] == b"1\r\na\r\n1\r\nb\r\n3\r\nxxx\r\n0\r\n\r\n"
+
+
 @pytest.mark.parametrize("framing", ["chunked", "length"])
 def test_an_error_in_mid_body_cuts_the_connection(either, framing):
     may_fail = threading.Event()

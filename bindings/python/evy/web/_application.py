@@ -50,7 +50,7 @@ class Application:
         can_wait: bool,
         is_buffered: bool,
         streams_chunks: bool,
-        shows_traceback: bool,
+        error_body: str | None,
         run: Callable[..., Any] | None,
         on_exit: Callable[[BaseException], None],
     ) -> None:
@@ -60,7 +60,7 @@ class Application:
         self._hook_keys = hook_keys
         self._is_buffered = is_buffered
         self._streams_chunks = streams_chunks
-        self._shows_traceback = shows_traceback
+        self._error_body = error_body
         self._run = run
         self._on_exit = on_exit
         self._open: dict[int, Work] = {}
@@ -149,7 +149,7 @@ class Application:
         if isinstance(error, _ENDS):
             self._on_exit(error)
         if not response.has_begun:
-            text = traceback.format_exc() if self._shows_traceback else "Internal Server Error\n"
+            text = traceback.format_exc() if self._error_body is None else self._error_body
             self._answer(response, "500 Internal Server Error", text)
 
     def _answer(self, response: Response, status: str, text: str) -> None:

@@ -46,6 +46,13 @@ def manner(piece_bytes_min: int | None, capitalizes: bool, compat: bool) -> Mann
     return Manner(bool(capitalizes), piece_bytes_min, keys, restarts=compat)
 
 
+def error_body(debug: bool, compat: bool) -> str | None:
+    """What is said of an exception of the application; None: its traceback."""
+    if debug:
+        return None
+    return "" if compat else "Internal Server Error\n"
+
+
 def connection_options(
     max_size: int | None,
     max_http_version: str,

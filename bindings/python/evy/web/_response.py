@@ -138,9 +138,13 @@ class Response(Exchange):
         return self.write
 
     def write(self, piece: Any) -> None:
-        """The write() of PEP 3333. Errors: ClientGone, when there is nobody left to send to; StateError."""
+        """The write() of PEP 3333: sends at once, whatever piece_bytes_min says.
+
+        Errors: ClientGone, when there is nobody left to send to; StateError.
+        """
         self._check_started("write()")
-        self._send(body_bytes(piece))
+        self._put_waiting()
+        self._put(body_bytes(piece))
 
     def _asked_piece_bytes(self) -> int:
         for key in self._manner.chunk_keys:

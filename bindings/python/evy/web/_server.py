@@ -124,7 +124,7 @@ class Server:
                 manner=_keywords.manner(minimum_chunk_size, capitalize_response_headers, is_compat),
                 is_compat=is_compat,
                 streams_chunks=_keywords.streams_chunks(chunked_input, is_compat),
-                shows_traceback=bool(debug),
+                error_body=_keywords.error_body(debug, is_compat),
                 run=_keywords.pool_runner(custom_pool),
             )
             self._logs.route(config, options)
