@@ -75,7 +75,7 @@ def served(request):
     yield start
     for sock, thread in running:
         wait_until(
-            lambda sock=sock: any(one.serves(sock) for one in evy.web._server.running()), "the server"
+            lambda sock=sock: any(one.serves(sock) for one in evy.web._running.running()), "the server"
         )
         evy.wsgi.stop(sock, grace=0)
         thread.join(10)

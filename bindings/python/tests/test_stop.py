@@ -4,6 +4,7 @@
 import asyncio
 import os
 import threading
+import types
 
 import evy
 import pytest
@@ -260,3 +261,41 @@ print('parent')
 """)
     assert run.end(None) == 0, run.err.lines
     assert run.out.lines == ["child", "parent"]
+
+
+@pytest.mark.parametrize(
+    "raised, code", [("SystemExit(3)", 3), ("KeyboardInterrupt", 0), ("ValueError", 1)]
+)
+def test_a_signal_handler_of_the_programs_own_may_raise(program, raised, code):
+    """What runs is let finish first."""
+    run = program(f"""
+import evy, os, signal
+def handler(number, frame):
+    raise {raised}
+signal.signal(signal.SIGTERM, handler)
+def site(env, start_response):
+    start_response('200 OK', [])
+    yield b'begun '
+    while not os.path.exists('go'):
+        pass
+    yield b'finished'
+sock = evy.listen(('127.0.0.1', 0))
+print(sock.getsockname()[1])
+evy.wsgi.server(sock, site)
+assert signal.getsignal(signal.SIGTERM) is handler
+""")
+    port = int(run.out.expect(r"^\d+$"))
+    with Connection(port=port) as connection:
+        connection.send(raw_request("GET", "/"))
+        while b"begun" not in connection.reader.buffer:
+            connection.reader.more()
+        run.process.send_signal(15)
+        wait_until(lambda: is_refused(run_server(port)), "an end of accepting")
+        (run.folder / "go").touch()
+        assert connection.response().body == b"begun finished"
+    assert run.end(None) == code
+    run.err.expect("wsgi exiting")
+
+
+def run_server(port):
+    return types.SimpleNamespace(port=port, tls=False)

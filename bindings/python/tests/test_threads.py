@@ -133,18 +133,20 @@ def test_green_threads_are_refused(monkeypatch, module):
 @pytest.mark.parametrize("threads, lent", [(4, 12), (1, 2)])
 def test_several_loops_have_threads_each(serve, threads, lent):
     """Handlers of different loops run at the same time, also with one thread each."""
-    barrier, multithread = threading.Barrier(2, timeout=10), []
+    inside, has_met, multithread = [], threading.Event(), set()
 
     def site(env, start_response):
-        multithread.append(env["wsgi.multithread"])
-        barrier.wait()
+        multithread.add(env["wsgi.multithread"])
+        inside.append(threading.current_thread().name)
+        wait_until(lambda: has_met.is_set() or len(inside) > 1, "a handler on the other loop")
+        has_met.set()
         start_response("200 OK", [])
         return iter([b"x" * 100_000] * 20)
 
     server = serve(site, threads=threads, loops=2)
     assert len(names()) == lent
-    clients = [Connection(server).send(raw_request("GET", "/")) for _ in range(2)]
+    clients = [Connection(server).send(raw_request("GET", "/")) for _ in range(8)]
     for client in clients:
         assert client.response().body == b"x" * 2_000_000
         client.close()
-    assert multithread == [True, True]
+    assert multithread == {True} and len(set(inside[:2])) == 2

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import os
 import threading
@@ -14,7 +13,7 @@ from typing import Any
 from evy import _errors, _lib
 from evy._config import Config
 from evy._lib import lib
-from evy.web import _keywords
+from evy.web import _keywords, _running
 from evy.web._application import Application
 from evy.web._environ import Environ
 from evy.web._exchange import Idle
@@ -23,7 +22,6 @@ from evy.web._log import Logs
 from evy.web._response import Manner
 from evy.web._stats import Stats, stats_of
 
-_EXIT_SECONDS_MAX = 5.0
 _SLICE_SECONDS = 0.2
 _METRICS_BYTES_MAX = 16384
 _GRACE_SECONDS = 30.0
@@ -37,7 +35,8 @@ class Server:
         yours, or clients that come after stop() will queue at it.
     site: the WSGI application. It may block: up to option `threads` (32) requests run side by side, each in a
         thread that Python made, so it has to be thread-safe. With threads=1 it runs alone: bodies are taken
-        whole ahead of it, and a long streamed answer is continued whenever its client has taken some.
+        whole ahead of it, a long streamed answer is continued whenever its client has taken some, and what
+        goes through write() waits in memory.
     log: a file-like object or a logging.Logger; None: sys.stderr. log_output=False: nothing is logged.
     access_log: where access lines go instead: "off", "stderr", "fd:N", a file's path, or an object like log.
     log_format: one access line, %(field)s, or "common", "combined", "json"; an unknown field is a ConfigError
@@ -135,6 +134,7 @@ class Server:
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
         self._lent = 0
+        self._takes_more = True
         self._is_started = False
         self._ended = threading.Event()
         self._failure: BaseException | None = None
@@ -241,7 +241,7 @@ class Server:
             if status < 0:
                 raise _errors.make(status, _lib.text(lib.evy_server_error(self._handle)))
             self._is_started = True
-            self._lent = self._lent_count
+            self._lent = 1  # this thread's, until all others are there
             _running.add(self)
             handle = self._handle
         self._lend_threads(handle)
@@ -257,12 +257,15 @@ class Server:
                 thread.start()
                 self._threads.append(thread)
         except BaseException:
-            self.stop(0)
+            # No thread can be made, or a signal handler raised, and the last one may be on its way or not.
+            self.stop()
             with self._lock:
-                self._lent -= self._lent_count - len(self._threads) - 1
-            # In place of the thread that could not be made: somebody has to bring all to an end.
-            self._work(handle)
+                self._takes_more = False
+            # Somebody has to bring to an end what was begun.
+            lib.evy_server_work(handle)
+            self._returned()
             raise
+        self._returned()
 
     def stop(self, grace: float | None = -1) -> None:
         """Stops accepting, lets requests finish for so many seconds, then cuts them.
@@ -326,10 +329,18 @@ class Server:
 
     def _work(self, handle: int) -> None:
         """A lent thread, until the server has stopped."""
+        with self._lock:
+            if self._handle is None or not self._takes_more:
+                return
+            self._lent += 1
         status = lib.evy_server_work(handle)
         with self._lock:
             if status < 0 and self._failure is None:
                 self._failure = _errors.make(status, _lib.text(lib.evy_server_error(handle)))
+        self._returned()
+
+    def _returned(self) -> None:
+        with self._lock:
             self._lent -= 1
             if self._lent:
                 return
@@ -362,34 +373,6 @@ class Server:
         self._application.idle = Idle()
         self._ended = threading.Event()
         self._ended.set()
-
-
-# Servers whose threads run: nobody else may hold them, and the interpreter must not end under them.
-_running: set[Server] = set()
-
-
-def running() -> list[Server]:
-    """Those that were started and have not ended."""
-    return list(_running)
-
-
-def _forget_all() -> None:
-    """A forked child has none of the threads that would end them."""
-    for one in running():
-        one._forget()
-    _running.clear()
-
-
-os.register_at_fork(after_in_child=_forget_all)
-
-
-@atexit.register
-def _stop_all() -> None:
-    servers = running()
-    for one in servers:
-        one.stop(0)
-    for one in servers:
-        one._ended.wait(_EXIT_SECONDS_MAX)
 
 
 def _inode(sock: Any) -> tuple[int, int]:

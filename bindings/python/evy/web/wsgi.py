@@ -22,7 +22,8 @@ from evy import _errors
 from evy._errors import ChunkReadError
 from evy.web._keywords import DEFAULT_LOG_FORMAT, protocol_keywords
 from evy.web._response import ALREADY_HANDLED, WSGI_LOCAL
-from evy.web._server import Server, running
+from evy.web._running import running
+from evy.web._server import Server
 from evy.web._stats import Stats
 
 __all__ = [
@@ -69,7 +70,8 @@ def server(
 
     In the main thread SIGINT and SIGTERM are handled for the time of the call, unless the program has
     handlers of its own. The socket object is closed when the drain begins, a dup() of it goes on listening.
-    Thread: any; blocks it. Errors: those of Server; SystemExit when the application raised it.
+    Thread: any; blocks it. Errors: those of Server; SystemExit when the application raised it; what a signal
+    handler of the program's own raises, after the drain (KeyboardInterrupt just ends the call).
     Source: eventlet's and the first evy's wsgi.server().
     """
     keywords = {**locals(), **options}
@@ -119,10 +121,13 @@ def _serve(instance: Server) -> None:
             if not _state.is_accepting:
                 instance.stop()
             instance.join()
-        except KeyboardInterrupt:
-            # From a handler of the program's own.
-            instance.stop()
-            instance.join()
+        except BaseException as error:
+            # Also what a signal handler of the program's own raised: requests are let finish all the same.
+            if instance.is_running:
+                instance.stop()
+                instance.join()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
 
 
 @contextmanager
@@ -144,6 +149,10 @@ def _ending_on_signals(instance: Server) -> Iterator[None]:
     finally:
         for number, handler in replaced.items():
             signal.signal(number, handler)
+
+
+# A property of the module, below.
+is_accepting: bool
 
 
 class _State:
