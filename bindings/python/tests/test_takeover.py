@@ -163,3 +163,47 @@ def test_a_taken_connection_may_outlive_its_request(serve):
         assert connection.reader.fill() == b"later"
         taken.pop().close()
         assert connection.ending() == (b"", "eof")
+
+
+def test_it_can_be_taken_by_handlers_that_always_block(serve):
+    """After a few of them the library runs handlers elsewhere from their begin on."""
+    may_go = threading.Semaphore(0)
+
+    def site(env, start_response):
+        if env["PATH_INFO"] == "/quick":
+            start_response("200 OK", [])
+            return [b"quick"]
+        may_go.acquire(timeout=10)
+        with env["evy.take_socket"]() as sock:
+            sock.sendall(b"taken")
+        return wsgi.ALREADY_HANDLED
+
+    server = serve(site, threads=4)
+    for _ in range(8):
+        with Connection(server) as connection, Connection(server) as other:
+            connection.send(raw_request("GET", "/"))
+            assert other.get("/quick").body == b"quick", "the loop has gone on elsewhere"
+            may_go.release()
+            assert connection.ending() == (b"taken", "eof")
+
+
+def test_a_client_that_has_left_leaves_no_socket_to_take(serve):
+    is_in, errors = threading.Event(), []
+
+    def site(env, start_response):
+        is_in.set()
+        wait_until(env["evy.client_disconnected"], "the client's end")
+        try:
+            env["evy.take_socket"]()
+        except ConnectionError as error:
+            errors.append(error)
+            raise
+
+    server = serve(site)
+    with Connection(server) as connection:
+        connection.send(raw_request("GET", "/"))
+        assert is_in.wait(10)
+        connection.reset()
+    server.log.access()
+    assert isinstance(errors[0], evy.ClientGone)
+    assert not server.log.matching("Traceback")
