@@ -23,7 +23,10 @@ let sharedLibraryFlags = [
 ]
 
 // Examples/swift/NAME becomes evy-NAME-swift.
-let examples = ["async", "hello", "bandwidth", "streaming", "tls"].map { name in
+let examples = [
+    "async", "bandwidth", "billing", "events", "files", "hello", "long_poll", "metrics", "mtls", "streaming",
+    "tls", "tls_reload", "unix", "upload", "workers",
+].map { name in
     Target.executableTarget(
         name: "evy-\(name)-swift", dependencies: ["Evy"], path: "Examples/swift/\(name)",
         swiftSettings: strict)

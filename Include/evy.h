@@ -230,7 +230,7 @@ EVY_API evy_status evy_config_on_log(evy_config *cfg, evy_log_fn fn, void *user,
  * Option request_id_header, for example "X-Request-ID": environ then has HTTP_X_REQUEST_ID for
  * every request.  It is the client's where that is one value of 1 to 128 letters, digits and
  * -._~+/=:@, else 32 random hex digits made here.  evy_req_headers stays as it came. */
-/* Once per finished request, after its post hooks, on a library thread.  line is the
+/* Once per finished request, after its post hooks, on a library thread, one at a time.  line is the
  * formatted access line without a line end.  req may be read (evy_env_get, evy_req_stat)
  * but no longer answered; it is NULL for a request refused before it had an environ.
  * Replaces option access_log.  Must not block. */
@@ -238,7 +238,24 @@ typedef void (*evy_access_fn)(void *user, evy_req *req, const char *line, size_t
 EVY_API evy_status evy_config_on_access(evy_config *cfg, evy_access_fn fn, void *user,
                                         evy_drop_fn drop);
 
+/* ---- CPython ----------------------------------------------------------------------- */
+
+/* For the Python package, in the place of evy_config_on_request: the library calls the WSGI
+ * application itself, by functions of CPython that it looks up in the process.  bridge is a
+ * PyObject * with the attributes that evy.web._bridge describes; cfg and its servers keep what they
+ * need of it.  The interpreter lock is held while handlers run, from one to the next, and never
+ * while the library waits.  Call it with the lock held (ctypes.PyDLL), in the main interpreter.
+ * Errors: EVY_E_ARG, EVY_E_UNSUPPORTED (no CPython, or one without a function that is needed). */
+EVY_API evy_status evy_config_python(evy_config *cfg, void *bridge);
+
 /* ---- server ------------------------------------------------------------------------ */
+
+/* Option loops: event loops of one server, 1 unless set, 0 for one on each processor.  All accept
+ * from the same sockets and keep what they accepted, evenly spread; a request stays with its loop.
+ * Option threads holds for each loop; of max_connections each has its share.  Handlers of different
+ * loops run at the same time whatever threads says; log and access callbacks still come one at a
+ * time.  A server that is stepped, or gets all its threads lent, has them to bear in mind: the one
+ * must have one loop, the other needs a thread for each. */
 
 /* Take a snapshot of cfg, then open, bind and listen on its addresses: from here on
  * clients can connect, and wait.  On failure *out is NULL, nothing stays open, and
@@ -287,13 +304,15 @@ EVY_API int evy_server_fd(evy_server *s);
 EVY_API int64_t evy_server_deadline(evy_server *s);
 /* Wait at most wait_ms (0: not at all, -1: until something happens), then serve what is
  * there.  EVY_END: the server has stopped, all is over.
- * Errors: EVY_E_ARG, EVY_E_STATE (started otherwise; inside another step), EVY_E_FORKED. */
+ * Errors: EVY_E_ARG, EVY_E_STATE (started otherwise; inside another step; several loops),
+ * EVY_E_FORKED. */
 EVY_API evy_status evy_server_step(evy_server *s, int64_t wait_ms);
 
 /* Lend the calling thread: it holds the loop, or waits as a spare for it, and runs handlers,
  * until the server has stopped; also before evy_server_start, which it then waits for.  With option
  * lent_threads host code runs on such threads alone (best for Python, Ruby, the JVM, where a
- * callback on a foreign thread is dear): lend one more than handlers shall run side by side.
+ * callback on a foreign thread is dear): lend one more than handlers shall run side by side.  Of
+ * several loops (option loops) it serves one, that with the fewest lent threads.
  * Errors: EVY_E_ARG, EVY_E_STATE (the server is stepped), EVY_E_NOMEM, EVY_E_FORKED. */
 EVY_API evy_status evy_server_work(evy_server *s);
 
@@ -489,11 +508,14 @@ EVY_API int32_t evy_req_gone(evy_req *req);
 
 /* A client that asked for it (Expect: 100-continue) gets 100 Continue at the first read;
  * answering without a read does not send it.  body=buffer (the default) takes the whole
- * body before the handler runs; body=stream leaves it to the calls below. */
+ * body before the handler runs; body=stream leaves it to the calls below; body=auto takes it
+ * before where the client has said that it is no longer than 64 KiB and does not wait for 100
+ * Continue, so that a slow small upload holds no thread: evy_body_buffer tells which it was. */
 
 /* Declared length in bytes; 0: no body; -1: not known (chunked), or NULL. */
 EVY_API int64_t evy_body_length(evy_req *req);
-/* The whole body, body=buffer only; NULL: stream mode, or NULL handle.  *len is set. */
+/* The whole body, where the library has taken it; NULL: it has to be read, or NULL handle.
+ * *len is set. */
 EVY_API const void *evy_body_buffer(evy_req *req, size_t *len);
 /* Pull up to cap bytes: > 0 bytes, 0 at the end, < 0 error.  Waits at most wait_ms for
  * the first byte (inside a handler the loop moves on meanwhile; with threads=1 and

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * evy - the hello server of the benchmarks on evy.h, everything but the threads at its default.
- * usage: evy PORT CERT KEY FILE [THREADS [SLOW]]   ("-" for no certificate)
+ * evy - the hello server of the benchmarks on evy.h, options at their defaults unless given.
+ * usage: evy PORT CERT KEY FILE [OPTION=VALUE...]   ("-" for no certificate)
  *   GET /  13 bytes     GET /1m  1 MiB of memory     POST any  the body's length     GET /1f  FILE
- * With SLOW, every SLOW-th request to /slow sleeps for 50 ms in its handler.
+ *   GET /slow  every 5000th sleeps for 50 ms     GET /spin  computes for 100 us
+ *   GET /later  is answered by a thread of the host
  * SIGUSR1 makes it write what malloc has given out to stdout: "HEAP bytes". */
 #define _GNU_SOURCE
 #include <evy.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,9 +21,51 @@
 #define MIB (1u << 20)
 static char megabyte[MIB];
 static int file = -1;
-static unsigned long slow_every;
 static atomic_ulong slow_asked;
 static const char type[] = "Content-Type\0text/plain";
+
+/* ---- answers from another thread ---- */
+
+#define LATER_MAX 4096
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t filled;
+    evy_req *waiting[LATER_MAX];
+    size_t count;
+} later = {.lock = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER};
+
+static void *answer_later(void *user) {
+    static evy_req *mine[LATER_MAX];
+    for (;;) {
+        pthread_mutex_lock(&later.lock);
+        while (later.count == 0) pthread_cond_wait(&later.filled, &later.lock);
+        size_t count = later.count;
+        memcpy(mine, later.waiting, count * sizeof mine[0]);
+        later.count = 0;
+        pthread_mutex_unlock(&later.lock);
+        for (size_t i = 0; i < count; i++) {
+            evy_respond(mine[i], 200, NULL, type, sizeof type, "Hello, World!", 13);
+            evy_req_release(mine[i]);
+        }
+    }
+    return user;
+}
+
+static void defer(evy_req *req) {
+    evy_req_retain(req);
+    pthread_mutex_lock(&later.lock);
+    later.waiting[later.count++] = req;
+    if (later.count == 1) pthread_cond_signal(&later.filled);
+    pthread_mutex_unlock(&later.lock);
+}
+
+static void spin(void) {
+    struct timespec begin, now;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - begin.tv_sec) * 1000000000 + now.tv_nsec - begin.tv_nsec < 100000);
+}
 
 static void answer(void *user, evy_req *req) {
     const char *body = "Hello, World!";
@@ -44,8 +88,13 @@ static void answer(void *user, evy_req *req) {
             evy_resp_file(req, file, 0, MIB);
             evy_resp_end(req, NULL, 0);
             return;
-        } else if (slow_every > 0 && path != NULL && count == 5 && memcmp(path, "/slow", 5) == 0 &&
-                   atomic_fetch_add(&slow_asked, 1) % slow_every == slow_every - 1) {
+        } else if (path != NULL && count == 6 && memcmp(path, "/later", 6) == 0) {
+            defer(req);
+            return;
+        } else if (path != NULL && count == 5 && memcmp(path, "/spin", 5) == 0) {
+            spin();
+        } else if (path != NULL && count == 5 && memcmp(path, "/slow", 5) == 0 &&
+                   atomic_fetch_add(&slow_asked, 1) % 5000 == 4999) {
             struct timespec pause = {0, 50000000};
             nanosleep(&pause, NULL);
         }
@@ -59,7 +108,7 @@ static int fail(const char *what, const char *why) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 5) return fail("usage", "evy PORT CERT KEY FILE [THREADS [SLOW]]");
+    if (argc < 5) return fail("usage", "evy PORT CERT KEY FILE [OPTION=VALUE...]");
     char address[64];
     evy_config *cfg = evy_config_new();
     evy_tls *tls = NULL;
@@ -71,7 +120,6 @@ int main(int argc, char **argv) {
     sigprocmask(SIG_BLOCK, &report, NULL);
     file = open(argv[4], O_RDONLY | O_CLOEXEC);
     memset(megabyte, 'x', sizeof megabyte);
-    slow_every = argc > 6 ? strtoul(argv[6], NULL, 10) : 0;
     snprintf(address, sizeof address, "127.0.0.1:%s", argv[1]);
     if (strcmp(argv[2], "-") != 0) {
         tls = evy_tls_new();
@@ -80,14 +128,19 @@ int main(int argc, char **argv) {
     evy_config_on_request(cfg, answer, NULL, NULL);
     evy_config_set(cfg, "max_connections", "20000");
     evy_config_set(cfg, "backlog", "4096");
-    if (argc > 5 && evy_config_set(cfg, "threads", argv[5]) < 0) {
-        return fail("threads", evy_config_error(cfg));
+    for (int i = 5; i < argc; i++) {
+        char *value = strchr(argv[i], '=');
+        if (value == NULL) return fail("no value", argv[i]);
+        *value = '\0';
+        if (evy_config_set(cfg, argv[i], value + 1) < 0) return fail("option", evy_config_error(cfg));
     }
     if (evy_config_listen(cfg, address, tls) < 0 || evy_server_new(cfg, &server) < 0) {
         return fail("server", evy_config_error(cfg));
     }
     evy_config_free(cfg);
     evy_tls_free(tls);
+    pthread_t answerer;
+    pthread_create(&answerer, NULL, answer_later, NULL);
     if (evy_server_start(server) < 0) return fail("start", evy_server_error(server));
     while (sigwait(&report, &got) == 0) {
         struct mallinfo2 made = mallinfo2();

@@ -55,14 +55,23 @@ static void listen_to_events(evy_req *req) {
     }
 }
 
-/* How many got it. Nobody is waited for: a client that does not read for long loses its connection
- * to write_timeout, and what a slow one has not taken yet is skipped above write_high_water. */
+/* How many got it. Nobody is waited for: a client with too much unread (write_high_water) is cut, and
+ * connects again when it can, as browsers do. */
 static int tell_all(const char *text) {
     int count = 0;
     const evy_slice event[] = {{"data: ", 6}, {text, EVY_NUL}, {"\n\n", 2}};
     pthread_mutex_lock(&lock);
-    for (struct listener *listener = listeners; listener != NULL; listener = listener->next) {
-        count += evy_resp_writev(listener->req, event, 3, 0) == EVY_OK;
+    for (struct listener **place = &listeners; *place != NULL;) {
+        struct listener *listener = *place;
+        evy_status st = evy_resp_writev(listener->req, event, 3, 0);
+        if (st == EVY_FULL) {
+            *place = listener->next;
+            evy_resp_abort(listener->req);
+            evy_req_release(listener->req);
+            continue;
+        }
+        count += st == EVY_OK;
+        place = &listener->next;
     }
     pthread_mutex_unlock(&lock);
     return count;

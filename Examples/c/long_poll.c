@@ -2,14 +2,12 @@
  * long_poll - a request waits for news, answered later by whoever brings some, or after a while with 204.
  * cc long_poll.c $(pkg-config --cflags --libs evy) -lpthread -o long_poll && ./long_poll [PORT [SECONDS]]
  * curl http://127.0.0.1:8090/wait &   curl "http://127.0.0.1:8090/say?hello" */
-#define _GNU_SOURCE
 #include <evy.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 /* A request that waits: retained, and in the list until somebody takes it out to answer it. */
 struct waiter {
@@ -96,18 +94,13 @@ static void answer(void *user, evy_req *req) {
 }
 
 /* Nobody waits for ever: proxies would give up on a silent connection. */
-static void *grow_impatient(void *unused) {
+static void grow_impatient(void *unused) {
     (void)unused;
-    for (;;) {
-        usleep(200000);
-        answer_all(take(NULL, patience), 204, "");
-    }
-    return NULL;
+    answer_all(take(NULL, patience), 204, "");
 }
 
 int main(int argc, char **argv) {
     char address[64];
-    pthread_t thread;
     evy_server *server = NULL;
     evy_config *cfg = evy_config_new();
     snprintf(address, sizeof address, ":%s", argc > 1 ? argv[1] : "8090");
@@ -118,7 +111,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     evy_config_free(cfg);
-    pthread_create(&thread, NULL, grow_impatient, NULL);
+    evy_timer_start(server, 200, 200, grow_impatient, NULL, NULL); /* runs where handlers run */
     printf("http://127.0.0.1:%d/\n", (int)evy_server_port(server, 0));
     fflush(stdout);
     evy_status st = evy_server_run(server);

@@ -17,6 +17,12 @@ public struct Listener: Sendable, Hashable {
         Listener(source: .address(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"), tls: tls)
     }
 
+    /// An address as text, from a command line or a configuration file, in any form evy.h knows: "host:port",
+    /// "[::1]:8443", "unix:/run/a.sock?mode=660&group=www-data", "fd://3", "systemd:NAME".
+    public static func address(_ text: String, tls: TLSOptions? = nil) -> Listener {
+        Listener(source: .address(text), tls: tls)
+    }
+
     /// Every IPv6 and every IPv4 address; IPv4 clients look like IPv4 clients.
     public static func dualStack(port: UInt16, tls: TLSOptions? = nil) -> Listener {
         Listener(source: .address("[::]:\(port)?v6only=0"), tls: tls)

@@ -15,7 +15,7 @@
 /// ```
 public struct Options: Sendable {
     /// Whether handlers get a request with its whole body, or at once with a body to be read.
-    public enum BodyMode: String, Sendable { case buffer, stream }
+    public enum BodyMode: String, Sendable { case buffer, stream, auto }
 
     /// Where lines of a log go.
     public enum LogTarget: Sendable, Hashable {
@@ -59,7 +59,14 @@ public struct Options: Sendable {
 
     // MARK: Capacity
 
-    /// Most threads that run handlers side by side (1...1024). With 1 the loop waits for each handler.
+    /// Event loops, each on a thread of its own (1...256); 0: one for each processor.
+    public var loops: Int? {
+        get { number("loops") }
+        set { set("loops", newValue) }
+    }
+
+    /// Most threads of each loop that run handlers side by side (1...1024). With 1 the loop waits for each
+    /// handler.
     public var threads: Int? {
         get { number("threads") }
         set { set("threads", newValue) }

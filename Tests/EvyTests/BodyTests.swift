@@ -74,6 +74,29 @@ private func streaming(_ handler: @escaping Server.Handler) throws -> Server {
     #expect(try client.get("/").text == "sum 0")
 }
 
+@Test func anAnsweredRequestGetsNoFurtherPieces() throws {
+    let events = Collector<String>()
+    let isOver = Collector<Bool>()
+    let server = try streaming { request in
+        try request.onComplete { _, _ in isOver.add(true) }
+        try request.onBody { request, event in
+            events.add("\(event)")
+            guard events.all.count == 1 else { return }
+            // What comes meanwhile already waits for the next call.
+            try? eventually("all of the body") { request.outcome.bodyBytesReceived == 100_000 }
+            try? request.respond(507)
+        }
+    }
+    let client = try RawClient(port: server.port)
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n")
+    client.send([1])
+    _ = try events.wait(for: 1)
+    client.send([UInt8](repeating: 1, count: 99_999))
+    #expect(try client.answer().statusLine == "HTTP/1.1 507 Insufficient Storage")
+    _ = try isOver.wait(for: 1)
+    #expect(events.all.count == 1)
+}
+
 @Test func anEarlyAnswerLetsAPushedRequestGo() throws {
     let dropped = Collector<Bool>()
     let server = try streaming { request in

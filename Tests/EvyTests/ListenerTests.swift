@@ -26,6 +26,15 @@ private func addressTeller(_ listener: Listener, _ options: Options = Options())
     #expect(stat(path, &facts) != 0)
 }
 
+@Test func anAddressCanComeAsText() throws {
+    let path = "/tmp/evy-\(getpid())-text.sock"
+    let server = try addressTeller(.address("unix:\(path)?mode=600"))
+    defer { server.stop() }
+    #expect(server.addresses == ["unix:\(path)"])
+    #expect(try run("curl", "-s", "--unix-socket", path, "http://a.example/").text == "unix http")
+    #expect(throws: EvyError.self) { try addressTeller(.address("no address")) }
+}
+
 @Test func anAbstractNameIsReached() throws {
     let name = "evy-\(getpid())-abstract"
     let server = try addressTeller(.abstract(name))

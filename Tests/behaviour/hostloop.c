@@ -64,6 +64,9 @@ static void make(const char *key, const char *value) {
   }
   if (key != NULL) {
     evy_config_set(cfg, key, value);
+    if (getenv("EVY_TEST_LOOPS") != NULL) {
+      must(evy_config_set(cfg, "loops", getenv("EVY_TEST_LOOPS")) == EVY_OK, "loops");
+    }
   }
   evy_config_listen(cfg, "127.0.0.1:0", NULL);
   if (evy_server_new(cfg, &server) != EVY_OK) {

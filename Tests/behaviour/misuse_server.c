@@ -122,6 +122,27 @@ static void failed_servers_leave_nothing(void) {
   }
 }
 
+/* A step turns one loop, so a server of several is not stepped, and can be started all the same. */
+static void several_loops(void) {
+  evy_config *cfg = evy_config_new();
+  evy_server *server = NULL;
+  int32_t before = descriptors();
+  GIVES(EVY_E_VALUE, evy_config_set(cfg, "loops", "-1"));
+  GIVES(EVY_E_VALUE, evy_config_set(cfg, "loops", "257"));
+  GIVES(EVY_OK, evy_config_set(cfg, "loops", "3"));
+  evy_config_on_request(cfg, answer_hello, NULL, NULL);
+  evy_config_listen(cfg, "127.0.0.1:0", NULL);
+  GIVES(EVY_OK, evy_server_new(cfg, &server));
+  evy_config_free(cfg);
+  CHECK(evy_server_fd(server) == -1);
+  NAMES(evy_server_error(server), "loops");
+  GIVES(EVY_E_STATE, evy_server_step(server, 0));
+  GIVES(EVY_OK, evy_server_start(server));
+  CHECK(fetch(evy_server_port(server, 0)) == 1);
+  evy_server_free(server);
+  CHECK(descriptors() == before);
+}
+
 static void wrong_states(void) {
   evy_server *server = started_server(answer_hello, NULL);
   CHECK(strcmp(evy_server_error(server), "") == 0);
@@ -148,6 +169,7 @@ void chapter_server(void) {
   null_server();
   incomplete();
   failed_servers_leave_nothing();
+  several_loops();
   wrong_states();
   evy_config *cfg = evy_config_new();
   evy_server *server = NULL;

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 
+import pytest
 from client import (
     FACTOR,
     PATIENCE,
@@ -27,6 +28,7 @@ from client import (
 
 __all__ = [
     "FACTOR",
+    "LOOPS",
     "PATIENCE",
     "SANITIZED",
     "SANITIZER",
@@ -37,6 +39,7 @@ __all__ = [
     "all_responses",
     "chunks",
     "client_context",
+    "one_loop",
     "pattern",
     "raw_request",
     "wait_until",
@@ -44,6 +47,10 @@ __all__ = [
 
 """A library built with a sanitizer: memory is not given back at once, and there may be a thread more."""
 SANITIZED = "-fsanitize" in os.environ.get("EVY_CFLAGS", "")
+"""EVY_TEST_LOOPS=2 gives every server that many loops."""
+LOOPS = os.environ.get("EVY_TEST_LOOPS")
+"""For tests that count on one loop: limits and log lines are each loop's own."""
+one_loop = pytest.mark.skipif(LOOPS is not None, reason="holds for each loop, not for all of them")
 SANITIZER = re.compile(rb"(Address|Thread|Leak|UndefinedBehavior)Sanitizer|Fatal error|runtime error:")
 
 
@@ -73,6 +80,8 @@ class Server:
         for address in listen:
             command += ["--listen", address]
         options.setdefault("log_level", "debug")
+        if LOOPS:
+            options.setdefault("loops", LOOPS)
         command += [f"{key}={value}" for key, value in options.items()]
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(

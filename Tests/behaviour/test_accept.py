@@ -7,7 +7,7 @@ import socket
 import time
 
 import pytest
-from support import FACTOR, SANITIZED, Connection, raw_request, wait_until
+from support import FACTOR, SANITIZED, Connection, one_loop, raw_request, wait_until
 
 
 def test_without_descriptors_accepting_pauses_and_does_not_spin(serve):
@@ -126,6 +126,7 @@ def test_an_idle_server_sleeps(serve):
         assert server.cpu_seconds() - spent < 0.05
 
 
+@one_loop
 def test_a_listener_that_is_shut_for_good_is_told_once_and_harms_nobody(serve):
     """Its owner shuts the adopted socket: accept fails with EINVAL for ever, which no waiting mends."""
     with socket.socket() as mine:

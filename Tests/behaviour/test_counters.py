@@ -6,7 +6,7 @@ import socket
 import threading
 
 import pytest
-from support import FACTOR, Connection, raw_request, wait_until
+from support import FACTOR, Connection, one_loop, raw_request, wait_until
 
 ENDS = 'evy_requests_ended_total{end="%s"}'
 STATUS = 'evy_responses_total{status="%s"}'
@@ -71,6 +71,7 @@ def test_a_request_being_served_is_active_and_its_thread_busy(serve):
         server.settled(evy_requests_active=0, evy_threads_busy=0)
 
 
+@one_loop
 def test_callbacks_that_wait_for_a_thread_are_queued(serve):
     server = serve(threads="2")
     connections = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(5)]
@@ -166,6 +167,7 @@ def test_handshakes_and_bytes_under_tls(serve):
         server.settled(**{"evy_tls_failures_total": 2, TIMEOUT % "handshake": 1})
 
 
+@one_loop
 def test_full_servers_count_their_pauses_and_evictions(serve):
     server = serve(max_connections="2")
     first = Connection(server)

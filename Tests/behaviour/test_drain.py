@@ -4,7 +4,7 @@
 import time
 
 import pytest
-from support import FACTOR, Closed, Connection, Reset, pattern, raw_request
+from support import FACTOR, Closed, Connection, Reset, pattern, raw_request, wait_until
 
 
 def refused(server):
@@ -44,7 +44,7 @@ def test_requests_in_flight_finish_with_connection_close(either, target, body):
         server.expect("call", step="at-gate" if "/gate" in target else "deferred")
         server.command("stop", 0, 20000)
         assert idle.rest() == b""
-        assert refused(server)
+        wait_until(lambda: refused(server), "no listener any more")
         assert server.command("wait", 0, 100) == "EVY_E_TIMEOUT"
         server.command("open", 1)
         answer = connection.response()

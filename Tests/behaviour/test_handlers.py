@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from support import Connection, pattern, raw_request, wait_until
+from support import Connection, one_loop, pattern, raw_request, wait_until
 
 
 def test_blocked_handlers_do_not_stall_others(either):
@@ -26,6 +26,7 @@ def test_blocked_handlers_do_not_stall_others(either):
         connection.close()
 
 
+@one_loop
 def test_up_to_threads_handlers_run_side_by_side(serve):
     server = serve(threads="4")
     blocked = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(8)]
@@ -76,6 +77,7 @@ def test_many_slow_handlers_among_fast_ones(serve):
     assert time.monotonic() - start < 20
 
 
+@one_loop
 def test_threads_are_capped_and_given_back(serve):
     server = serve(threads="6")
     blocked = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(6)]

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from support import PATIENCE, SANITIZER, Connection, raw_request
+from support import PATIENCE, SANITIZER, Connection, one_loop, raw_request
 
 
 class Host:
@@ -114,6 +114,7 @@ def test_lent_threads_run_every_handler_and_nobody_else_does(host):
     assert 4 <= found["most"] <= 6
 
 
+@one_loop
 def test_one_lent_thread_serves_one_after_the_other(host):
     lender = host("work", "1")
     all_at_once(*[lambda: ask(lender, "/a", 50)] * 3)

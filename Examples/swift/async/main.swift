@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // async - each request is a task: it waits without holding a thread, and ends when its client leaves.
-// swift run -c release evy-async-swift
+// swift run evy-async-swift [PORT]
 //   GET /          a line            POST /echo   the body back, piece by piece, while it comes
 //   GET /big       64 MiB            GET /wait    an answer after a second
 //   GET /active    how many requests are under way
@@ -47,9 +47,20 @@ let (stops, stopping) = AsyncStream.makeStream(of: Void.self)
     }
 }
 
-var options = Options()
-options.body = .stream
-let server = try Server(taskPerRequestOn: .tcp("127.0.0.1", port: 0), options: options, handler: answer)
+/// Ends the program, with the reason, where there can be no server.
+func makeServer() -> Server {
+    var options = Options()
+    options.body = .stream  // a task begins before the body has come
+    do {
+        let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 8090
+        return try Server(taskPerRequestOn: .tcp(port: port), options: options, handler: answer)
+    } catch {
+        print("async: \(error)")
+        exit(1)
+    }
+}
+
+let server = makeServer()
 say("http://127.0.0.1:\(server.port)/")
 let serving = Task { try await server.serve() }
 for await _ in stops { break }

@@ -19,7 +19,7 @@ let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 65536)
 
 do {
     let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 8090
-    let server = try Server(on: .tcp(port: port)) { [piece, total] request in
+    let server = try Server(on: .tcp(port: port)) { request in
         try request.onComplete(report)
         let type: Headers = ["Content-Type": "application/octet-stream"]
         let writer = try request.begin(.ok, headers: type, length: Int64(total))

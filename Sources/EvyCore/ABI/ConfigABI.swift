@@ -26,7 +26,7 @@ private func set(
     }
 }
 
-private func fail(_ config: ConfigHandle, _ status: evy_status, _ text: String) -> evy_status {
+func fail(_ config: ConfigHandle, _ status: evy_status, _ text: String) -> evy_status {
     config.error.set(text)
     return status
 }

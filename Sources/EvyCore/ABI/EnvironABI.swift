@@ -79,7 +79,7 @@ public func evy_req_headers(_ req: OpaquePointer?, _ len: UnsafeMutablePointer<I
 @implementation @_cdecl("evy_req_server")
 public func evy_req_server(_ req: OpaquePointer?) -> OpaquePointer? {
     guard let exchange = Handle.exchange(req) else { return nil }
-    let server = exchange.pointee.reactor.pointee.delegate as AnyObject
+    let server = exchange.pointee.reactor.pointee.delegate.owner
     return OpaquePointer(Unmanaged.passUnretained(server).toOpaque())
 }
 

@@ -63,6 +63,7 @@ enum Status {
     static let bind: evy_status = -12
     static let tls: evy_status = -13
     static let forked: evy_status = -15
+    static let unsupported: evy_status = -16
 }
 
 /// A text or block of the host: NUL-terminated when the length is EVY_NUL. nil: NULL with a length.
@@ -77,5 +78,5 @@ func hostBytes(_ start: UnsafeRawPointer?, _ count: Int) -> UnsafeRawBufferPoint
 }
 
 func server(of exchange: ExchangeRef) -> Server? {
-    exchange.pointee.reactor.pointee.delegate as? Server
+    exchange.pointee.reactor.pointee.delegate.owner as? Server
 }

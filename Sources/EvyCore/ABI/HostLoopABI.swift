@@ -44,7 +44,7 @@ public func evy_server_next(
         guard let queue = server.pullQueue else {
             throw ServerError(kind: .state, text: "evy_server_next needs option pull")
         }
-        switch queue.take(milliseconds: wait_ms, isOver: { server.crew.hasEnded }) {
+        switch queue.take(milliseconds: wait_ms, isOver: { server.hasEnded }) {
         case .event(let kind, let exchange):
             event.pointee = kind.rawValue
             req.pointee = OpaquePointer(exchange)

@@ -89,13 +89,13 @@ public func evy_server_error(_ s: OpaquePointer?) -> UnsafePointer<CChar>? {
 
 @implementation @_cdecl("evy_server_port")
 public func evy_server_port(_ s: OpaquePointer?, _ listener: UInt32) -> Int32 {
-    guard let server = Handle.object(s, Server.self), Int(listener) < server.listeners.count else { return 0 }
-    return Int32(server.listeners[Int(listener)].local.port)
+    guard let server = Handle.object(s, Server.self), Int(listener) < server.addresses.count else { return 0 }
+    return Int32(server.ports[Int(listener)])
 }
 
 @implementation @_cdecl("evy_server_address")
 public func evy_server_address(_ s: OpaquePointer?, _ listener: UInt32) -> UnsafePointer<CChar>? {
-    guard let server = Handle.object(s, Server.self), Int(listener) < server.listeners.count else {
+    guard let server = Handle.object(s, Server.self), Int(listener) < server.addresses.count else {
         return nil
     }
     return server.addresses[Int(listener)].pointer

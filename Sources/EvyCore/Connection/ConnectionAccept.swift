@@ -9,6 +9,8 @@ internal import Synchronization
 extension UnsafeMutablePointer<Reactor> {
     static var listenerToken: UInt64 { 1 << 63 }
     private static var acceptsPerTurn: Int { 64 }
+    /// Where other loops accept from the same socket: what the first to wake takes is not theirs.
+    private static var sharedAcceptsPerTurn: Int { 4 }
     private static var acceptPause: Int64 { 100 }
 
     /// Watches the listeners, or ceases to.
@@ -16,10 +18,11 @@ extension UnsafeMutablePointer<Reactor> {
     func watchListeners(_ watch: Bool) {
         guard pointee.isAccepting != watch else { return }
         pointee.isAccepting = watch
+        let interest: EventSet = pointee.settings.sharesListeners ? [.readable, .exclusive] : .readable
         for (index, listener) in pointee.listeners.enumerated() where listener.descriptor >= 0 {
             if watch {
                 _ = loop.pointee.poll.add(
-                    listener.descriptor, .readable, token: Self.listenerToken | UInt64(index))
+                    listener.descriptor, interest, token: Self.listenerToken | UInt64(index))
             } else {
                 loop.pointee.poll.remove(listener.descriptor)
             }
@@ -30,7 +33,8 @@ extension UnsafeMutablePointer<Reactor> {
     func acceptWaiting(on index: Int) {
         guard pointee.isAccepting, index < pointee.listeners.count else { return }
         let listener = pointee.listeners[index]
-        for _ in 0..<Self.acceptsPerTurn {
+        let most = pointee.settings.sharesListeners ? Self.sharedAcceptsPerTurn : Self.acceptsPerTurn
+        for _ in 0..<most {
             if pointee.table.count - Reactor.reservedCount >= pointee.settings.connectionsMax, !evictIdle() {
                 // Whoever waits is served when a connection closes (see close).
                 pointee.isAcceptPaused = true
@@ -40,6 +44,8 @@ extension UnsafeMutablePointer<Reactor> {
             var peer = evy_address()
             let descriptor = SystemCalls.accept(listener.descriptor, peer: &peer)
             if descriptor >= 0 {
+                let arrival = Doorstep.Arrival(descriptor: descriptor, peer: peer, listener: index)
+                if pointee.settings.sharesListeners, pointee.delegate.passOn(arrival) { continue }
                 open(descriptor, peer, index, listener)
                 continue
             }
@@ -73,6 +79,15 @@ extension UnsafeMutablePointer<Reactor> {
     func resumeAccept() {
         pointee.isAcceptPaused = false
         if !pointee.isDraining.load(ordering: .relaxed) { watchListeners(true) }
+    }
+
+    /// What other loops have accepted for this one, also while it drains: they did not know.
+    @inline(never)
+    func letIn() {
+        for arrival in pointee.doorstep.takeAll() where arrival.listener < pointee.listeners.count {
+            open(arrival.descriptor, arrival.peer, arrival.listener, pointee.listeners[arrival.listener])
+        }
+        if pointee.isDraining.load(ordering: .relaxed) { closeIdle() }
     }
 
     private func open(_ descriptor: Int32, _ peer: evy_address, _ index: Int, _ listener: Listener) {

@@ -120,7 +120,7 @@ extension UnsafeMutablePointer<Reactor> {
             if position < count, exchange.takesInput {
                 guard feed(exchange, window, &position) else { return finishRefusal(exchange) }
             }
-            if exchange.pointee.stage == .readingBody, pointee.settings.buffersBody,
+            if exchange.pointee.stage == .readingBody, exchange.pointee.bodyMode == .buffer,
                 exchange.pointee.bodyEnd == .open
             {
                 askForBody(exchange)

@@ -171,7 +171,10 @@ extension UnsafeMutablePointer<Exchange> {
         var piece = ByteBuffer()
         while true {
             pointee.lock.lock()
-            guard let function = pointee.onBody, !pointee.isBodyPaused else { break }
+            // The call before may have answered: pieces that came meanwhile are nobody's any more.
+            guard let function = pointee.onBody, !pointee.isBodyPaused, pointee.response != .ended,
+                !pointee.isAborted
+            else { break }
             let end = pointee.bodyEnd
             let user = pointee.onBodyUser
             swap(&piece, &pointee.body)

@@ -11,14 +11,14 @@ extension UnsafeMutablePointer<Exchange> {
             pointee.hostReferences += 1
             guard !pointee.keepsServer else { return }
             pointee.keepsServer = true
-            _ = Unmanaged.passRetained(pointee.reactor.pointee.delegate as AnyObject)
+            _ = Unmanaged.passRetained(pointee.reactor.pointee.delegate.owner)
         }
     }
 
     func release() {
         // A reference of our own: the post may let another thread give the last one back.
         let reactor = pointee.reactor
-        let server = reactor.pointee.delegate as AnyObject
+        let server = reactor.pointee.delegate.owner
         withLock {
             guard pointee.hostReferences > 0 else { return }
             pointee.hostReferences -= 1

@@ -39,7 +39,7 @@ extension UnsafeMutablePointer<Reactor> {
         exchange.pointee.wireReceived = UInt64(byteCount)
         let framing = exchange.pointee.head.framing
         let settings = pointee.settings
-        exchange.pointee.bodyMode = settings.buffersBody ? .buffer : .pull
+        exchange.pointee.bodyMode = buffers(exchange.pointee.head) ? .buffer : .pull
         exchange.pointee.wantsContinue = exchange.pointee.head.expectsContinue
         exchange.pointee.stage = .readingBody
         guard framing != .none, framing != .length(0) else {
@@ -54,6 +54,17 @@ extension UnsafeMutablePointer<Reactor> {
         }
         exchange.pointee.bodyReader = HTTP1BodyReader(framing: framing, limits: settings.limits)
         return true
+    }
+
+    /// Does the handler wait for the whole body?
+    private func buffers(_ head: RequestHead) -> Bool {
+        switch pointee.settings.body {
+        case .buffer: return true
+        case .stream: return false
+        case .auto:
+            guard !head.expectsContinue, case .length(let length) = head.framing else { return false }
+            return length <= UInt64(Settings.smallBodyBytesMax)
+        }
     }
 
     private func identify(_ exchange: ExchangeRef, _ connection: ConnectionRef) {
@@ -75,7 +86,7 @@ extension UnsafeMutablePointer<Reactor> {
         let failure = feedBytes(exchange, window, &position)
         guard let failure else { return true }
         // A handler that takes the body itself hears of it there, however the bytes arrived.
-        if exchange.pointee.stage == .readingBody, pointee.settings.buffersBody {
+        if exchange.pointee.stage == .readingBody, exchange.pointee.bodyMode == .buffer {
             beginRefusal(exchange, failure)
             return false
         }

@@ -15,7 +15,8 @@ enum RunOutcome {
 extension UnsafeMutablePointer<Reactor> {
     /// Runs host code on this thread under the lease, or leaves it to another where all are busy.
     func run(_ exchange: ExchangeRef, _ job: Exchange.Job) -> RunOutcome {
-        let mustQueue = pointee.settings.mayMove && pointee.delegate.mustQueue()
+        let mustQueue =
+            pointee.settings.mayMove && (loop.pointee.habit.isSet || pointee.delegate.mustQueue())
         // Of a request whose handler has not begun no other thread knows.
         if job != .handler { exchange.pointee.lock.lock() }
         exchange.pointee.isRunning = true
@@ -30,6 +31,7 @@ extension UnsafeMutablePointer<Reactor> {
         }
         let worker = pointee.worker
         worker.pointee.exchange = exchange
+        worker.takeHostLock(pointee.settings.hostLock)
         enterHost(worker)
         exchange.perform(job)
         // It may have blocked long, and nobody else has read the clock meanwhile.
@@ -38,6 +40,7 @@ extension UnsafeMutablePointer<Reactor> {
             exchange.endRun(rest: worker.pointee.rest)
             return .lost
         }
+        loop.pointee.habit.noteQuick()
         worker.pointee.exchange = nil
         exchange.pointee.lock.lock()
         exchange.pointee.isRunning = false

@@ -25,8 +25,9 @@ struct Reactor: ~Copyable {
     /// Nothing in it changes from the first turn on.
     var settings: Settings
     let listeners: [Listener]
-    /// SAFETY: the server, which owns the reactor; a counted reference would cost two atomics a call.
+    /// SAFETY: of the server, which owns the reactor; a counted reference would cost two atomics a call.
     unowned(unsafe) let delegate: any ReactorDelegate
+    let doorstep: UnsafeMutablePointer<Doorstep>
     var table = ConnectionTable()
     let counters = Counters()
     /// When the loop woke up; nanoseconds, monotonic.
@@ -48,13 +49,14 @@ struct Reactor: ~Copyable {
     /// No holder comes any more; what is posted now is cleared away by who posts.
     let isClosed = Atomic<Bool>(false)
 
-    init?(
-        settings: Settings, listeners: [Listener], worker: WorkerRef,
-        delegate: any ReactorDelegate, error: inout Int32
+    init(
+        loop: consuming EventLoop, settings: Settings, listeners: [Listener], worker: WorkerRef,
+        delegate: any ReactorDelegate
     ) {
-        guard let loop = EventLoop(error: &error) else { return nil }
         self.loop = .allocate(capacity: 1)
         self.loop.initialize(to: loop)
+        doorstep = .allocate(capacity: 1)
+        doorstep.initialize(to: Doorstep())
         self.settings = settings
         self.listeners = listeners
         self.worker = worker
@@ -67,6 +69,8 @@ struct Reactor: ~Copyable {
             rest = exchange.pointee.nextUnsent
             exchange.destroy()
         }
+        doorstep.deinitialize(count: 1)
+        doorstep.deallocate()
         loop.deinitialize(count: 1)
         loop.deallocate()
     }
@@ -180,7 +184,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.onWritable.release()
         pointee.onGone.release()
         return pointee.keepsServer
-            ? Unmanaged.passUnretained(pointee.reactor.pointee.delegate as AnyObject) : nil
+            ? Unmanaged.passUnretained(pointee.reactor.pointee.delegate.owner) : nil
     }
 
     /// Frees an exchange whose reactor has closed.

@@ -9,6 +9,12 @@ struct ReactorClient: LoopClient {
     let reactor: ReactorRef
 
     @inline(__always)
+    var holdsOn: Bool { reactor.pointee.worker.pointee.holdsHostLock }
+
+    @inline(never)
+    func letGo() { reactor.pointee.worker.giveHostLock(reactor.pointee.settings.hostLock) }
+
+    @inline(__always)
     func turnBegan() {
         reactor.pointee.turnStartedAt = reactor.loop.pointee.now
         reactor.pointee.readClock()
@@ -59,6 +65,10 @@ struct ReactorClient: LoopClient {
             reactor.pointee.worker.pointee.connection = connection
             return reactor.expire(connection)
         }
+    }
+
+    func woken() {
+        if reactor.pointee.doorstep.waitingCount > 0 { reactor.letIn() }
     }
 
     func inboxFilled() -> Bool {
@@ -119,7 +129,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// Nothing is left to serve.
     var isFinished: Bool {
         pointee.isDraining.load(ordering: .relaxed) && pointee.table.count == Reactor.reservedCount
-            && pointee.unfinished == 0
+            && pointee.unfinished == 0 && pointee.doorstep.close()
     }
 
     /// The first holder: watches the listeners.

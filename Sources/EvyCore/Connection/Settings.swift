@@ -4,10 +4,16 @@
 
 internal import CSystem
 
+/// When a request is handed over: with its whole body, with its head, or as its length suggests.
+enum BodyDelivery: String, CaseIterable { case buffer, stream, auto }
+
 struct Settings {
+    /// With `auto`, what the client says is no longer than this is waited for.
+    static let smallBodyBytesMax = 64 << 10
+
     var limits = HTTPLimits()
     var laxness: HTTPLaxness = []
-    var buffersBody = true
+    var body = BodyDelivery.buffer
     var keepAlive = true
     var maxMinorVersion: UInt8 = 1
     var requestsPerConnectionMax: UInt32 = 0
@@ -24,6 +30,8 @@ struct Settings {
     var writeLowWater = 64 << 10
     /// Host code may block: the loop moves on without it.
     var mayMove = true
+    /// Other loops accept from the same sockets.
+    var sharesListeners = false
     /// Somebody wants to hear of every finished exchange.
     var observesAll = false
     var joinsWithSpace = true
@@ -39,6 +47,8 @@ struct Settings {
     /// Peers whose forwarded headers count, and which of them.
     var trustedProxies = UnsafeBufferPointer<AddressRule>(start: nil, count: 0)
     var forwardedFields: ForwardedFields = []
+    /// Held while callbacks of the host run; nil: they need none, or take it themselves.
+    var hostLock: HostLock?
     var handler: HandlerFunction?
     var handlerUser: UnsafeMutableRawPointer?
 }
@@ -49,6 +59,8 @@ enum LogLevel: Int32 { case error = 1, warn, info, debug }
 /// Thread: `finished` and `log` on the holder of the loop; `handOver` on the thread that holds the loop, in
 /// host code it is about to block in.
 protocol ReactorDelegate: AnyObject {
+    /// What an exchange that the host keeps keeps alive: the server.
+    var owner: AnyObject { get }
     /// Should this callback go to another thread, because as many as allowed run already?
     func mustQueue() -> Bool
     /// Is the calling thread one of the server's?
@@ -56,6 +68,8 @@ protocol ReactorDelegate: AnyObject {
     func enqueue(_ exchange: ExchangeRef)
     /// Access log and callback; the exchange is complete and its hooks have run.
     func finished(_ exchange: ExchangeRef)
+    /// A connection goes to another loop that has fewer. False: it stays.
+    func passOn(_ arrival: Doorstep.Arrival) -> Bool
     /// False: nobody can take the loop.
     func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool
     func log(_ level: LogLevel, _ text: String)

@@ -25,6 +25,9 @@ struct Worker: ~Copyable {
     var exchange: ExchangeRef?
     var connection: ConnectionRef?
     var ticket: UInt64 = 0
+    /// What the host's lock said when it was taken; only while it is held.
+    fileprivate(set) var holdsHostLock = false
+    fileprivate var hostLockState: Int32 = 0
     /// Posts taken from the inbox and not yet looked at; who adopts the loop puts them back.
     var taken: UnsafeMutablePointer<InboxNode>?
     /// Input behind the exchange being served, in `input`.
@@ -57,5 +60,21 @@ struct Worker: ~Copyable {
             UnsafeMutableRawBufferPointer(rebasing: cipher[..<Self.receiveMax]),
             UnsafeMutableRawBufferPointer(rebasing: cipher[Self.receiveMax...])
         )
+    }
+}
+
+/// Thread: the worker's own.
+extension UnsafeMutablePointer<Worker> {
+    @inline(__always)
+    func takeHostLock(_ lock: HostLock?) {
+        guard let lock, !pointee.holdsHostLock else { return }
+        pointee.hostLockState = lock.take(lock.user)
+        pointee.holdsHostLock = true
+    }
+
+    func giveHostLock(_ lock: HostLock?) {
+        guard let lock, pointee.holdsHostLock else { return }
+        pointee.holdsHostLock = false
+        lock.give(lock.user, pointee.hostLockState)
     }
 }

@@ -7,9 +7,13 @@
 /// may
 /// have blocked so long that another thread goes on; then nothing of the loop may be touched any more.
 protocol LoopClient {
+    /// Something is held that others may wait for while nothing happens here.
+    var holdsOn: Bool { get }
+    func letGo()
     func turnBegan()
     func isReady(_ token: UInt64, _ events: EventSet) -> Bool
     func deadlinePassed(_ index: UInt32) -> Bool
+    func woken()
     func inboxFilled() -> Bool
     func tasksDue() -> Bool
     func turnEnded() -> Bool
@@ -24,6 +28,7 @@ struct EventLoop: ~Copyable {
     let poll: EventPoll
     let inbox = Inbox()
     let lease = Lease()
+    let habit = BlockingHabit()
     let board: UnsafeMutablePointer<TaskBoard>
 
     var nowMilliseconds: Int64 { now / 1_000_000 }
@@ -61,13 +66,19 @@ struct EventLoop: ~Copyable {
         _ loop: UnsafeMutablePointer<EventLoop>, _ client: some LoopClient, milliseconds: Int32 = -1
     ) -> Bool {
         let timeout = sooner(loop.pointee.timeout(now: loop.pointee.nowMilliseconds), milliseconds)
-        let count = loop.pointee.poll.wait(milliseconds: timeout)
+        var count = 0
+        if client.holdsOn {
+            count = loop.pointee.poll.wait(milliseconds: 0)
+            if count == 0 { client.letGo() }
+        }
+        if count == 0 { count = loop.pointee.poll.wait(milliseconds: timeout) }
         loop.pointee.now = Clock.monotonicNanoseconds
         client.turnBegan()
         for index in 0..<count {
             let event = loop.pointee.poll.event(at: index)
             if event.token == EventPoll.wakeToken {
                 loop.pointee.poll.acknowledgeWake()
+                client.woken()
             } else if !client.isReady(event.token, event.events) {
                 return false
             }

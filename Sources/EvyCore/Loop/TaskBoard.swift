@@ -12,8 +12,7 @@ struct TaskBoard: ~Copyable {
     fileprivate let lock = FutexLock()
     /// When the holder must look next, in milliseconds: 0 for posted functions, Int64.max for nothing at all.
     fileprivate let due = Atomic<Int64>(Int64.max)
-    fileprivate var posted: [HostTask] = []
-    fileprivate var postedHead = 0
+    fileprivate var posted = Fifo<HostTask>()
     fileprivate var timers = TimerHeap()
     fileprivate var isClosed = false
 
@@ -75,19 +74,13 @@ extension UnsafeMutablePointer<TaskBoard> {
     var postedCount: Int {
         pointee.lock.lock()
         defer { pointee.lock.unlock() }
-        return pointee.posted.count - pointee.postedHead
+        return pointee.posted.count
     }
 
     func takePosted() -> TaskBoard.Taken? {
         pointee.lock.lock()
         defer { pointee.lock.unlock() }
-        guard pointee.postedHead < pointee.posted.count else { return nil }
-        let task = pointee.posted[pointee.postedHead]
-        pointee.postedHead += 1
-        if pointee.postedHead == pointee.posted.count {
-            pointee.posted.removeAll(keepingCapacity: pointee.posted.count <= 1024)
-            pointee.postedHead = 0
-        }
+        guard let task = pointee.posted.popFirst() else { return nil }
         _ = publish(id: 0)
         return TaskBoard.Taken(task: task, timer: 0)
     }
@@ -120,9 +113,7 @@ extension UnsafeMutablePointer<TaskBoard> {
     func close() {
         pointee.lock.lock()
         pointee.isClosed = true
-        let left = pointee.posted[pointee.postedHead...] + pointee.timers.removeAll()
-        pointee.posted = []
-        pointee.postedHead = 0
+        let left = pointee.posted.removeAll() + pointee.timers.removeAll()
         pointee.due.store(Int64.max, ordering: .relaxed)
         pointee.lock.unlock()
         for task in left { task.end() }
@@ -130,7 +121,7 @@ extension UnsafeMutablePointer<TaskBoard> {
 
     /// Lock held.
     private func publish(id: Int64) -> TaskBoard.Accepted {
-        let next = pointee.postedHead < pointee.posted.count ? 0 : pointee.timers.earliest
+        let next = pointee.posted.isEmpty ? pointee.timers.earliest : 0
         let before = pointee.due.load(ordering: .relaxed)
         pointee.due.store(next, ordering: .sequentiallyConsistent)
         return next < before ? .mustWake(id: id) : .inTime(id: id)

@@ -11,10 +11,13 @@ final class AccessReport {
     private let callback: HostCallback<AccessFunction>?
     private var line = ByteBuffer()
     private let showsForwardedFor: Bool
+    /// Shared with the server's other loops, where there are any.
+    private let gate: Condition?
     private let clientText: UnsafeMutableRawBufferPointer
 
     /// nil: nobody wants access lines.
-    init?(_ configuration: Configuration) throws(OptionError) {
+    init?(_ configuration: Configuration, gate: Condition?) throws(OptionError) {
+        self.gate = gate
         callback = configuration.access
         sink = callback == nil ? try LogSink.open(configuration.options.accessLog, option: "access_log") : nil
         givesHeaderID = !configuration.options.requestIDHeader.isEmpty
@@ -41,6 +44,8 @@ final class AccessReport {
         format.write(record, into: &line)
         let count = line.count
         line.append(0)
+        gate?.lock()
+        defer { gate?.unlock() }
         callback.function(
             callback.user, exchange.pointee.environ.isRefused ? nil : OpaquePointer(exchange),
             line.readable.baseAddress?.assumingMemoryBound(to: CChar.self), count)

@@ -18,6 +18,7 @@ struct Configuration {
     /// R4 block.
     var environPairs: [UInt8] = []
     var handler: HostCallback<HandlerFunction>?
+    var hostLock: HostLock?
     var log: HostCallback<LogFunction>?
     var access: HostCallback<AccessFunction>?
 }
@@ -73,7 +74,7 @@ extension Settings {
         limits.headerCountMax = options.maxHeaders
         limits.bodyBytesMax = UInt64(clamping: options.maxBodySize)
         laxness = Self.laxness(options)
-        buffersBody = options.body == .buffer
+        body = options.body
         keepAlive = options.keepAlive
         maxMinorVersion = options.maxHttpVersion == .http10 ? 0 : 1
         requestsPerConnectionMax = UInt32(clamping: options.maxRequestsPerConnection)
@@ -102,6 +103,7 @@ extension Settings {
         environPairs = texts.keep(configuration.environPairs)
         trustedProxies = texts.keep(AddressList.rules(options.trustedProxies))
         forwardedFields = ForwardedFields(options.forwardedHeaders)
+        hostLock = configuration.hostLock
         handler = configuration.handler?.function
         handlerUser = configuration.handler?.user
     }

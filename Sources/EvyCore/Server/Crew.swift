@@ -29,9 +29,10 @@ final class Crew: @unchecked Sendable {
     /// The loop has no holder: whoever is free takes it. The worker is the thread that lost it, if any.
     private var isLeaderless = false
     private var victim: WorkerRef?
-    private var queue: [ExchangeRef] = []
-    private var queueHead = 0
+    private var queue = Fifo<ExchangeRef>()
     private var idleCount = 0
+    /// Of the idle ones, those that were signalled and have not come back from their wait yet.
+    private var calledCount = 0
     private var liveCount = 0
     private var lentCount = 0
     private var isOver = false
@@ -94,7 +95,7 @@ final class Crew: @unchecked Sendable {
         isLeaderless = true
         if !onCaller {
             if idleCount > 0 {
-                gate.signal()
+                wakeOrAddSpare()
             } else if makesThreads, !addThread() {
                 self.server = nil
                 return false
@@ -134,9 +135,14 @@ final class Crew: @unchecked Sendable {
 
     // MARK: Threads
 
-    /// Lock held. A spare is there, or could be made.
+    /// Lock held. A spare is there that is not called already, or could be made.
     private func wakeOrAddSpare() {
-        if idleCount > 0 { gate.signal() } else { _ = addThread() }
+        if idleCount > calledCount {
+            calledCount += 1
+            gate.signal()
+        } else {
+            _ = addThread()
+        }
     }
 
     /// Lock held.
@@ -191,13 +197,13 @@ final class Crew: @unchecked Sendable {
                 victim = nil
                 gate.unlock()
                 let isLost = lead(worker, from: from)
+                worker.giveHostLock(reactor?.pointee.settings.hostLock)
                 gate.lock()
                 // Under the gate, so that whoever counts finds this thread running or idle, never neither.
                 if isLost { offLoop.wrappingSubtract(1, ordering: .relaxed) }
             } else if let exchange = popQueue() {
                 gate.unlock()
-                exchange.perform(exchange.pointee.job)
-                exchange.endRun(rest: UnsafeRawBufferPointer(start: nil, count: 0))
+                runElsewhere(exchange, worker)
                 gate.lock()
                 offLoop.wrappingSubtract(1, ordering: .relaxed)
             } else if isOver {
@@ -206,6 +212,7 @@ final class Crew: @unchecked Sendable {
                 idleCount += 1
                 let isWoken = gate.wait(until: Clock.monotonicNanoseconds + Self.idleNanoseconds)
                 idleCount -= 1
+                if calledCount > 0 { calledCount -= 1 }
                 if !isWoken, mayRetire() { break }
             }
         }
@@ -215,19 +222,24 @@ final class Crew: @unchecked Sendable {
         return true
     }
 
+    private func runElsewhere(_ exchange: ExchangeRef, _ worker: WorkerRef) {
+        let loop = exchange.pointee.reactor.loop
+        let lock = exchange.pointee.reactor.pointee.settings.hostLock
+        worker.takeHostLock(lock)
+        let start = Clock.monotonicNanoseconds
+        exchange.perform(exchange.pointee.job)
+        worker.giveHostLock(lock)
+        loop.pointee.habit.noteElsewhere(nanoseconds: Clock.monotonicNanoseconds - start)
+        exchange.endRun(rest: UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
     /// Lock held. Threads that were made for a rush go again; the first stays for the loop.
     private func mayRetire() -> Bool {
-        !isLeaderless && queueHead == queue.count && !isOver && threads.contains(where: \.isCurrent)
+        !isLeaderless && queue.isEmpty && !isOver && threads.contains(where: \.isCurrent)
     }
 
     private func popQueue() -> ExchangeRef? {
-        guard queueHead < queue.count, offLoop.load(ordering: .relaxed) < limit else { return nil }
-        let exchange = queue[queueHead]
-        queueHead += 1
-        if queueHead == queue.count {
-            queue.removeAll(keepingCapacity: true)
-            queueHead = 0
-        }
+        guard offLoop.load(ordering: .relaxed) < limit, let exchange = queue.popFirst() else { return nil }
         offLoop.wrappingAdd(1, ordering: .relaxed)
         return exchange
     }
@@ -300,7 +312,9 @@ final class Crew: @unchecked Sendable {
             }
             if looks >= 1, Lease.isInHostCode(now) {
                 // From here on the ticket is the next one, won or lost.
-                gate.withLock { _ = takeLoop(from: nil, ticket: now) }
+                if gate.withLock({ takeLoop(from: nil, ticket: now) }) {
+                    reactor.loop.pointee.habit.noteStolen()
+                }
                 calmLooks = 0
             } else if looks == Self.looksBeforeSleep {
                 reactor.pointee.isUnwatched.store(true, ordering: .sequentiallyConsistent)
@@ -337,13 +351,14 @@ final class Crew: @unchecked Sendable {
         gate.withLock {
             let isInline = reactor.map { Lease.isInHostCode($0.loop.pointee.lease.observed) } ?? false
             let busy = offLoop.load(ordering: .relaxed) + (isInline ? 1 : 0)
-            return (members.count, min(busy, members.count), queue.count - queueHead)
+            return (members.count, min(busy, members.count), queue.count)
         }
     }
 
     // MARK: The end
 
     var hasEnded: Bool { gate.withLock { isOver } }
+    var hasMembers: Bool { gate.withLock { liveCount > 0 || !members.isEmpty } }
 
     var isMember: Bool { gate.withLock { members.contains(Thread.current) } }
 

@@ -7,6 +7,9 @@ internal import Synchronization
 extension Server {
     enum Step { case served, ended }
 
+    private var reactor: ReactorRef { loops[0].reactor }
+    private var crew: Crew { loops[0].crew }
+
     /// What the host's poll loop watches for readability: the epoll set itself.
     func pollDescriptor() throws(ServerError) -> Int32 {
         try beginSteps()
@@ -47,8 +50,11 @@ extension Server {
     private func beginSteps() throws(ServerError) {
         let isFresh = try gate.withLock { () throws(ServerError) -> Bool in
             if isStepped { return false }
-            guard state == .new, reactor.pointee.stopRequest.load(ordering: .relaxed) == 0 else {
+            guard state == .new, !loops[0].isStopping else {
                 throw Self.notFresh
+            }
+            guard loops.count == 1 else {
+                throw ServerError(kind: .state, text: "option loops must be 1 for a server that is stepped")
             }
             guard crew.beginSteps(reactor) else {
                 throw ServerError(kind: .state, text: "threads were lent to the server: it cannot be stepped")
@@ -74,6 +80,7 @@ extension Server {
     private func turn(_ milliseconds: Int32) {
         // Nobody watches the lease of such a loop, so it cannot be lost.
         _ = EventLoop.turn(reactor.loop, ReactorClient(reactor: reactor), milliseconds: milliseconds)
+        reactor.pointee.worker.giveHostLock(reactor.pointee.settings.hostLock)
     }
 
     private func finishIfOver() -> Bool {

@@ -15,6 +15,8 @@ final class LentText {
         storage = strdup(text)
     }
 
+    var string: String { String(cString: pointer) }
+
     /// Never nil; "" when nothing was set.
     var pointer: UnsafePointer<CChar> {
         if let storage { return UnsafePointer(storage) }

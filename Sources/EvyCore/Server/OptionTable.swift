@@ -100,8 +100,11 @@ extension Options {
 
     private static let capacityRows: [OptionRow] = [
         OptionRow(
+            "loops", .int(\.loops, 0...256), "1",
+            "event loops, each on a thread of its own; 0: one for each processor"),
+        OptionRow(
             "threads", .int(\.threads, 1...1024), "32",
-            "most threads that run handlers side by side; 1: the loop waits for each handler"),
+            "most threads of each loop that run handlers side by side; 1: the loop waits for each handler"),
         OptionRow(
             "lent_threads", .bool(\.lentThreads), "false",
             "run handlers on threads lent by evy_server_work alone; the library makes none for them"),
@@ -143,7 +146,7 @@ extension Options {
             "longest request body, else 413; 0: no limit"),
         OptionRow(
             "body", .choice(.init(\.body)), "buffer",
-            "buffer: a request is handed over with its whole body; stream: with its head"),
+            "buffer: a request is handed over with its whole body; stream: with its head; auto: see evy.h"),
     ]
 
     private static let timeRows: [OptionRow] = [

@@ -19,12 +19,12 @@ struct OptionError: Error, Equatable {
 /// Every setting of a server, at its default until set. Times are milliseconds (-1 for ever), sizes bytes.
 /// A value type: the snapshot a server takes is simply a copy.
 struct Options: Sendable {
-    enum BodyMode: String, CaseIterable { case buffer, stream }
     enum HttpVersion: String, CaseIterable { case http10 = "1.0", http11 = "1.1" }
     enum LogLevel: String, CaseIterable { case error, warn, info, debug }
     enum UnderscoreHeaders: String, CaseIterable { case drop, refuse, allow }
     enum HeaderJoin: String, CaseIterable { case commaSpace = "comma-space", comma }
 
+    var loops = 1
     var threads = 32
     var lentThreads = false
     var pull = false
@@ -38,7 +38,7 @@ struct Options: Sendable {
     var maxHeaderSize = 64 << 10
     var maxHeaders = 100
     var maxBodySize = 16 << 20
-    var body = BodyMode.buffer
+    var body = BodyDelivery.buffer
     var handshakeTimeout: Int64 = 10_000
     var headerTimeout: Int64 = 15_000
     var idleTimeout: Int64 = 75_000

@@ -25,8 +25,7 @@ final class PullQueue: @unchecked Sendable {
         let lock = FutexLock()
         let changed = FutexEvent()
         let wakes = Atomic<UInt32>(0)
-        var entries: [Entry] = []
-        var head = 0
+        var entries = Fifo<Entry>()
         var isClosed = false
     }
 
@@ -111,22 +110,12 @@ final class PullQueue: @unchecked Sendable {
     private func pop() -> Entry? {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
-        guard state.pointee.head < state.pointee.entries.count else { return nil }
-        let entry = state.pointee.entries[state.pointee.head]
-        state.pointee.head += 1
-        if state.pointee.head == state.pointee.entries.count {
-            state.pointee.entries.removeAll(keepingCapacity: state.pointee.head <= 4096)
-            state.pointee.head = 0
-        }
-        return entry
+        return state.pointee.entries.popFirst()
     }
 
     private func release(_ isUnwanted: (Entry) -> Bool) {
         state.pointee.lock.lock()
-        let waiting = state.pointee.entries[state.pointee.head...]
-        let unwanted = waiting.filter(isUnwanted)
-        state.pointee.entries = waiting.filter { !isUnwanted($0) }
-        state.pointee.head = 0
+        let unwanted = state.pointee.entries.removeAll(where: isUnwanted)
         state.pointee.lock.unlock()
         for entry in unwanted { entry.exchange.release() }
     }

@@ -14,19 +14,21 @@ struct ServerError: Error {
 
 /// Ownership: shared by its handle, its threads while they run, and requests the host keeps.
 /// Thread:    any; what changes is atomic, behind `gate`, or the reactor's own.
-final class Server: ReactorDelegate, @unchecked Sendable {
+final class Server: @unchecked Sendable {
     enum State { case new, running, joined }
 
-    let listeners: [Listener]
-    /// The listeners' texts, lent to the host.
+    /// Of each listener: its text, lent to the host, and its real port.
     let addresses: [LentText]
+    let ports: [UInt16]
+    private let schemes: [String]
     /// Of the last failed call on the handle.
     let errorText = LentText()
     private let configuration: Configuration
     private let texts = SettingTexts()
-    let crew: Crew
-    let reactor: ReactorRef
-    private let accessReport: AccessReport?
+    /// At least one; complete before the server is anybody's.
+    private(set) var loops: [ServerLoop] = []
+    /// Access lines come to the host one at a time, whichever loop they are from; nil: from one alone.
+    let accessGate: Condition?
     let eventLog: EventLog
     let gate = Condition()
     /// Under the gate.
@@ -41,7 +43,6 @@ final class Server: ReactorDelegate, @unchecked Sendable {
     /// Requests that wait for evy_server_next; nil where a handler gets them.
     let pullQueue: PullQueue?
     private let process = evy_process()
-    private var isMade = false
 
     /// Opens, binds and listens: from here on clients can connect, and wait.
     init(_ configuration: Configuration) throws(ServerError) {
@@ -62,73 +63,36 @@ final class Server: ReactorDelegate, @unchecked Sendable {
         do throws(OptionError) {
             try configuration.options.check()
             eventLog = try EventLog(configuration)
-            accessReport = try AccessReport(configuration)
         } catch {
             throw ServerError(kind: .value, text: error.text)
         }
-        listeners = try Server.open(configuration)
-        addresses = listeners.map { listener in
+        let loopCount = configuration.options.loops == 0 ? Thread.processorCount : configuration.options.loops
+        accessGate = loopCount > 1 && configuration.access != nil ? Condition() : nil
+        let listeners = try ListenerGroup.open(configuration, loopCount: loopCount)
+        addresses = listeners[0].map { listener in
             let text = LentText()
             text.set(listener.text)
             return text
         }
+        ports = listeners[0].map(\.local.port)
+        schemes = listeners[0].map { $0.tls == nil ? "http" : "https" }
         var settings = Settings(configuration, texts: texts)
+        settings.connectionsMax = (settings.connectionsMax + loopCount - 1) / loopCount
+        settings.sharesListeners = loopCount > 1
         if let pullQueue {
             settings.handler = PullQueue.handler
             settings.handlerUser = pullQueue.pointer
         }
-        crew = Crew(
-            limit: configuration.options.threads, headMax: settings.limits.headerBytesMax,
-            makesThreads: !configuration.options.lentThreads)
-        reactor = .allocate(capacity: 1)
-        var error: Int32 = 0
-        guard let worker = crew.makeFirstWorker(),
-            let made = Reactor(
-                settings: settings, listeners: listeners, worker: worker, delegate: self, error: &error)
-        else {
-            let why = error == 0 ? "out of memory" : SystemCalls.text(of: error)
-            throw ServerError(kind: .noMemory, text: "cannot make an event loop: \(why)")
+        for own in listeners {
+            loops.append(try ServerLoop(self, settings, own, configuration))
         }
-        reactor.initialize(to: made)
-        isMade = true
-    }
-
-    deinit {
-        if isMade { reactor.deinitialize(count: 1) }
-        reactor.deallocate()
-    }
-
-    private static func open(_ configuration: Configuration) throws(ServerError) -> [Listener] {
-        let backlog = Int32(clamping: configuration.options.backlog)
-        let requiresProxy = configuration.options.proxyProtocol == .require
-        var opened: [Listener] = []
-        for listener in configuration.listeners {
-            do throws(SocketError) {
-                switch listener.source {
-                case .address(let address):
-                    let socket = try Sockets.listen(
-                        address, backlog: backlog, reusePort: configuration.options.reusePort)
-                    opened.append(
-                        Listener(
-                            socket, isAdopted: false, tls: listener.tls,
-                            takesProxyHeader: address.traits.takesProxyHeader ?? requiresProxy))
-                case .descriptor(let adopted):
-                    let fd = try Sockets.adopt(
-                        adopted.descriptor, backlog: adopted.traits.backlog ?? backlog)
-                    opened.append(
-                        Listener(
-                            BoundSocket(descriptor: fd), isAdopted: true, tls: listener.tls,
-                            takesProxyHeader: adopted.traits.takesProxyHeader ?? requiresProxy))
-                }
-            } catch {
-                throw ServerError(kind: .bind, text: error.text)
-            }
-        }
-        return opened
     }
 
     var isForked: Bool { evy_process() != process }
-    var isMember: Bool { crew.isMember || stepper.load(ordering: .relaxed) == Thread.current }
+    /// Is the calling thread one of the server's?
+    var isMember: Bool {
+        loops.contains { $0.crew.isMember } || stepper.load(ordering: .relaxed) == Thread.current
+    }
 
     // MARK: Life
 
@@ -139,48 +103,68 @@ final class Server: ReactorDelegate, @unchecked Sendable {
     /// The calling thread serves until the end.
     func run() throws(ServerError) {
         try begin(onCaller: true)
-        crew.work()
-        _ = crew.join(until: nil)
+        loops[0].crew.work()
+        _ = join(until: nil)
         gate.withLock { state = .joined }
     }
 
     private func begin(onCaller: Bool) throws(ServerError) {
         let isFresh = gate.withLock {
-            guard state == .new, reactor.pointee.stopRequest.load(ordering: .relaxed) == 0 else {
-                return false
-            }
+            guard state == .new, !loops[0].isStopping else { return false }
             state = .running
             return true
         }
         guard isFresh else { throw Self.notFresh }
         announce()
-        guard crew.start(reactor, keeping: self, onCaller: onCaller) else {
-            gate.withLock { state = .new }
-            throw ServerError(kind: .noMemory, text: "cannot start a thread")
+        for (index, loop) in loops.enumerated() {
+            let isOnCaller = onCaller && index == 0
+            guard loop.crew.start(loop.reactor, keeping: self, onCaller: isOnCaller) else {
+                giveUpStart(started: index)
+                throw ServerError(kind: .noMemory, text: "cannot start a thread")
+            }
         }
     }
+
+    /// With one loop nothing has begun, and the host may try again; loops that run cannot be had back.
+    private func giveUpStart(started: Int) {
+        gate.withLock { state = started == 0 ? .new : .running }
+        guard started > 0 else { return }
+        for loop in loops[started...] { loop.crew.end() }
+        stop(grace: 0)
+        // The first one may be meant for the caller, who has not begun.
+        if !loops[0].crew.hasMembers { loops[0].crew.work() }
+        _ = join(until: nil)
+        gate.withLock { state = .joined }
+    }
+
+    /// False: the moment (monotonic nanoseconds, nil: none) has passed.
+    func join(until moment: Int64?) -> Bool {
+        loops.allSatisfy { $0.crew.join(until: moment) }
+    }
+
+    var hasEnded: Bool { loops.allSatisfy { $0.crew.hasEnded } }
 
     static var notFresh: ServerError {
         ServerError(kind: .state, text: "the server was started or stopped before")
     }
 
     func announce() {
-        for listener in listeners {
-            let scheme = listener.tls == nil ? "http" : "https"
+        for (index, address) in addresses.enumerated() {
+            let text = address.string
+            let scheme = schemes[index]
             let shown =
-                listener.text.hasPrefix("unix:")
-                ? "http:" + listener.text.dropFirst(5) : "\(scheme)://\(shownAddress(listener, scheme))/"
+                text.hasPrefix("unix:")
+                ? "http:" + text.dropFirst(5) : "\(scheme)://\(Self.shown(text, ports[index], scheme))/"
             eventLog.write(.info, "(\(process)) wsgi starting up on \(shown)")
         }
     }
 
     /// The port is left out where the scheme implies it.
-    private func shownAddress(_ listener: Listener, _ scheme: String) -> String {
-        let standard: UInt16 = scheme == "http" ? 80 : 443
-        guard listener.local.port == standard, let colon = listener.text.lastIndex(of: ":") else {
-            return listener.text
+    private static func shown(_ address: String, _ port: UInt16, _ scheme: String) -> String {
+        guard port == (scheme == "http" ? 80 : 443), let colon = address.lastIndex(of: ":") else {
+            return address
         }
-        return String(listener.text[..<colon])
+        return String(address[..<colon])
     }
 
     /// A second call may shorten the grace, never lengthen it.
@@ -192,40 +176,40 @@ final class Server: ReactorDelegate, @unchecked Sendable {
             // Ages, and far from any overflow.
             wanted = Clock.monotonicMilliseconds + min(grace, 1 << 50) + 2
         }
-        var seen = reactor.pointee.stopRequest.load(ordering: .relaxed)
-        while seen == 0 || seen == 1 || (wanted != 1 && wanted < seen) {
-            if seen == 1, wanted == 1 { break }
-            let result = reactor.pointee.stopRequest.compareExchange(
-                expected: seen, desired: wanted, ordering: .acquiringAndReleasing)
-            if result.exchanged { break }
-            seen = result.original
-        }
-        reactor.wake()
+        for loop in loops { loop.stop(wanted) }
         // Threads lent to a server that will not start any more.
         if gate.withLock({ state == .new }) {
-            crew.end()
-            ended()
+            for loop in loops { loop.crew.end() }
+            pullQueue?.noteEnd()
         }
     }
 
-    /// The calling thread is one of the server's until it has stopped.
+    /// The calling thread is one of the server's until it has stopped: for the loop that has fewest.
     func lend() throws(ServerError) {
-        guard !gate.withLock({ isStepped }) else {
-            throw ServerError(kind: .state, text: "the host steps this server: it needs no threads")
+        let loop = try gate.withLock { () throws(ServerError) -> ServerLoop in
+            guard !isStepped else {
+                throw ServerError(kind: .state, text: "the host steps this server: it needs no threads")
+            }
+            let poorest = loops.min { $0.lentCount < $1.lentCount } ?? loops[0]
+            poorest.lentCount += 1
+            return poorest
         }
-        guard crew.lend() else { throw ServerError(kind: .noMemory, text: "out of memory") }
+        defer { gate.withLock { loop.lentCount -= 1 } }
+        guard loop.crew.lend() else { throw ServerError(kind: .noMemory, text: "out of memory") }
     }
 
     /// Fills `out`, which has a place for each counter.
     func readCounters(into out: UnsafeMutableBufferPointer<Int64>) {
         out.update(repeating: 0)
-        reactor.pointee.counters.read(into: out)
-        let census = crew.census
-        for (counter, value) in [
-            (Counter.threadsTotal, census.threads), (.threadsBusy, census.busy),
-            (.requestsQueued, census.queued),
-        ] where counter.rawValue < out.count {
-            out[counter.rawValue] = Int64(value)
+        for loop in loops {
+            loop.reactor.pointee.counters.read(into: out)
+            let census = loop.crew.census
+            for (counter, value) in [
+                (Counter.threadsTotal, census.threads), (.threadsBusy, census.busy),
+                (.requestsQueued, census.queued),
+            ] where counter.rawValue < out.count {
+                out[counter.rawValue] &+= Int64(value)
+            }
         }
     }
 
@@ -249,7 +233,7 @@ final class Server: ReactorDelegate, @unchecked Sendable {
             let limited = min(milliseconds, Int64.max / 4_000_000)
             moment = Clock.monotonicNanoseconds &+ limited * 1_000_000
         }
-        guard crew.join(until: moment) else { return false }
+        guard join(until: moment) else { return false }
         gate.withLock { state = .joined }
         return true
     }
@@ -259,30 +243,17 @@ final class Server: ReactorDelegate, @unchecked Sendable {
         // In a forked child the gate may be held for ever.
         guard !isForked else { return }
         let (state, isStepped) = gate.withLock { (self.state, self.isStepped) }
-        if state == .new { crew.end() }
+        if state == .new { for loop in loops { loop.crew.end() } }
         if state == .running {
             stop(grace: 0)
             if isStepped {
                 giveUp()
             } else if isMember {
-                crew.abandon()
+                for loop in loops { loop.crew.abandon() }
             } else {
                 _ = try? wait(milliseconds: -1)
             }
         }
         pullQueue?.close()
     }
-
-    // MARK: What the reactor asks
-
-    func mustQueue() -> Bool { crew.mustQueue }
-    func enqueue(_ exchange: ExchangeRef) { crew.enqueue(exchange) }
-    func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool { crew.handOver(worker, ticket: ticket) }
-    func wakeWatcher() { crew.wakeWatcher() }
-    func finished(_ exchange: ExchangeRef) { accessReport?.write(exchange) }
-    func turnEnded() { accessReport?.flush() }
-    func wasCut() { pullQueue?.releaseRequests() }
-    func ended() { pullQueue?.noteEnd() }
-    func wants(_ level: LogLevel) -> Bool { eventLog.wants(level) }
-    func log(_ level: LogLevel, _ text: String) { eventLog.write(level, text) }
 }

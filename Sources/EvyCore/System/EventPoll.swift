@@ -13,6 +13,8 @@ struct EventSet: OptionSet {
     static let error = EventSet(rawValue: 0x008)  // EPOLLERR, always reported
     static let hangUp = EventSet(rawValue: 0x010)  // EPOLLHUP, always reported
     static let peerClosed = EventSet(rawValue: 0x2000)  // EPOLLRDHUP
+    /// Of the sets that watch the same socket only some are woken; for `add` alone.
+    static let exclusive = EventSet(rawValue: 1 << 28)  // EPOLLEXCLUSIVE
 }
 
 /// Ownership: owns both descriptors, closes them in deinit.

@@ -97,8 +97,7 @@ enum Sockets {
     /// A duplicate of a bound stream socket of the host, listening and non-blocking.
     static func adopt(_ fd: Int32, backlog: Int32) throws(SocketError) -> Int32 {
         let name = "descriptor \(fd)"
-        let copy = fcntl(fd, F_DUPFD_CLOEXEC, 3)
-        guard copy >= 0 else { throw failure("use", name, errno) }
+        let copy = try duplicate(fd, of: name)
         do throws(SocketError) {
             if !isListening(copy) { try check(Glibc.listen(copy, backlog), "listen on", name) }
             let flags = fcntl(copy, F_GETFL)
@@ -107,6 +106,12 @@ enum Sockets {
             SystemCalls.close(copy)
             throw error
         }
+        return copy
+    }
+
+    static func duplicate(_ fd: Int32, of name: String) throws(SocketError) -> Int32 {
+        let copy = fcntl(fd, F_DUPFD_CLOEXEC, 3)
+        guard copy >= 0 else { throw failure("use", name, errno) }
         return copy
     }
 

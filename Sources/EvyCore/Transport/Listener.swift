@@ -15,21 +15,32 @@ final class Listener {
     /// Every connection begins with a PROXY protocol header.
     let takesProxyHeader: Bool
     private let file: SocketFile?
-    /// The host's own sockets keep listening when the server stops.
-    private let isAdopted: Bool
 
-    init(_ socket: BoundSocket, isAdopted: Bool, tls: TLSProvider?, takesProxyHeader: Bool) {
+    init(_ socket: BoundSocket, tls: TLSProvider?, takesProxyHeader: Bool) {
         descriptor = socket.descriptor
         file = socket.file
         self.tls = tls
         self.takesProxyHeader = takesProxyHeader
-        self.isAdopted = isAdopted
         local = SystemCalls.localAddress(descriptor)
         if local.isUnix {
             text = UnixSocket.text(of: descriptor)
         } else {
             text = local.isIPv6 ? "[\(local.text)]:\(local.port)" : "\(local.text):\(local.port)"
         }
+    }
+
+    /// The same socket for another loop; its file stays this one's to remove.
+    private init(_ original: Listener, descriptor: Int32) {
+        self.descriptor = descriptor
+        file = nil
+        tls = original.tls
+        takesProxyHeader = original.takesProxyHeader
+        local = original.local
+        text = original.text
+    }
+
+    func duplicate() throws(SocketError) -> Listener {
+        Listener(self, descriptor: try Sockets.duplicate(descriptor, of: text))
     }
 
     deinit { close() }

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# A function for examples.sh, with its variables.
+# A function for the checks of hosts.sh, with the variables of examples.sh.
 
 # A real nginx in front, where there is one: on port $1, with its own user's rights.
 start_nginx() {
-    mkdir "$folder/nginx"
+    mkdir -p "$folder/nginx"
     cat > "$folder/nginx/conf" <<CONFIGURATION
 daemon off;
 $([ "$(id -u)" != 0 ] || echo 'user root;')

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT
+ * evy_python.h - the functions of CPython that the bridge needs, looked up in the running process.
+ * The library is never linked to libpython.  All of them belong to the stable ABI of Python 3.9 and later, or
+ * are exported by every CPython since.  Spec: https://docs.python.org/3/c-api/stable.html */
+#ifndef EVY_PYTHON_H
+#define EVY_PYTHON_H
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* The head of every object where the interpreter has a global lock. */
+typedef struct evy_py {
+    intptr_t refcount;
+    struct evy_py *type;
+} evy_py;
+
+typedef struct {
+    int slot;
+    void *function;
+} evy_py_slot;
+
+typedef struct {
+    const char *name;
+    int basicsize, itemsize;
+    unsigned int flags;
+    evy_py_slot *slots;
+} evy_py_spec;
+
+/* name, result, arguments */
+#define EVY_PY_FUNCTIONS(F) \
+    F(PyGILState_Ensure, int, (void)) \
+    F(PyGILState_Release, void, (int)) \
+    F(Py_IncRef, void, (evy_py *)) \
+    F(Py_DecRef, void, (evy_py *)) \
+    F(PyType_FromSpec, evy_py *, (evy_py_spec *)) \
+    F(_PyObject_New, evy_py *, (evy_py *)) \
+    F(PyObject_Free, void, (void *)) \
+    F(PyObject_GetAttrString, evy_py *, (evy_py *, const char *)) \
+    F(PyObject_GetAttr, evy_py *, (evy_py *, evy_py *)) \
+    F(PyObject_GenericGetAttr, evy_py *, (evy_py *, evy_py *)) \
+    F(PyObject_SetAttr, int, (evy_py *, evy_py *, evy_py *)) \
+    F(PyObject_Call, evy_py *, (evy_py *, evy_py *, evy_py *)) \
+    F(PyObject_CallObject, evy_py *, (evy_py *, evy_py *)) \
+    F(PyObject_IsTrue, int, (evy_py *)) \
+    F(PyErr_Occurred, evy_py *, (void)) \
+    F(PyErr_Clear, void, (void)) \
+    F(PyErr_Fetch, void, (evy_py **, evy_py **, evy_py **)) \
+    F(PyErr_NormalizeException, void, (evy_py **, evy_py **, evy_py **)) \
+    F(PyException_SetTraceback, int, (evy_py *, evy_py *)) \
+    F(PyErr_WriteUnraisable, void, (evy_py *)) \
+    F(PyDict_New, evy_py *, (void)) \
+    F(PyDict_Copy, evy_py *, (evy_py *)) \
+    F(PyDict_SetItem, int, (evy_py *, evy_py *, evy_py *)) \
+    F(PyDict_GetItemWithError, evy_py *, (evy_py *, evy_py *)) \
+    F(PyList_New, evy_py *, (ptrdiff_t)) \
+    F(PyList_Size, ptrdiff_t, (evy_py *)) \
+    F(PyList_GetItem, evy_py *, (evy_py *, ptrdiff_t)) \
+    F(PyTuple_New, evy_py *, (ptrdiff_t)) \
+    F(PyTuple_Size, ptrdiff_t, (evy_py *)) \
+    F(PyTuple_GetItem, evy_py *, (evy_py *, ptrdiff_t)) \
+    F(PyTuple_SetItem, int, (evy_py *, ptrdiff_t, evy_py *)) \
+    F(PyBytes_FromStringAndSize, evy_py *, (const char *, ptrdiff_t)) \
+    F(PyBytes_AsStringAndSize, int, (evy_py *, char **, ptrdiff_t *)) \
+    F(PyUnicode_DecodeLatin1, evy_py *, (const char *, ptrdiff_t, const char *)) \
+    F(PyUnicode_InternFromString, evy_py *, (const char *)) \
+    F(PyUnicode_AsUTF8AndSize, const char *, (evy_py *, ptrdiff_t *)) \
+    F(PyLong_FromVoidPtr, evy_py *, (void *))
+
+#define EVY_PY_FIELD(name, result, arguments) result(*name) arguments;
+typedef struct {
+    EVY_PY_FUNCTIONS(EVY_PY_FIELD)
+    /* Not in every version: NULL where the older way is to be taken. */
+    evy_py *(*PyObject_Vectorcall)(evy_py *, evy_py *const *, size_t, evy_py *);
+    evy_py *none;
+    evy_py *bytes_type, *unicode_type, *list_type, *tuple_type;
+    /* Stands for the answer of every request that is over; kept for the life of the process, because
+     * applications may keep functions of environ that long.  Set by the first who attaches. */
+    evy_py *over;
+} evy_py_api;
+#undef EVY_PY_FIELD
+
+static inline void *evy_py_symbol(const char *name, const char **missing) {
+    void *found = dlsym(RTLD_DEFAULT, name);
+    if (found == NULL && *missing == NULL) *missing = name;
+    return found;
+}
+
+/* The name of what this process lacks; NULL: it is CPython. */
+static inline const char *evy_py_load(evy_py_api *api) {
+    const char *missing = NULL;
+    memset(api, 0, sizeof *api);
+#define EVY_PY_LOAD(name, result, arguments) *(void **)(&api->name) = evy_py_symbol(#name, &missing);
+    EVY_PY_FUNCTIONS(EVY_PY_LOAD)
+#undef EVY_PY_LOAD
+    api->none = (evy_py *)evy_py_symbol("_Py_NoneStruct", &missing);
+    api->bytes_type = (evy_py *)evy_py_symbol("PyBytes_Type", &missing);
+    api->unicode_type = (evy_py *)evy_py_symbol("PyUnicode_Type", &missing);
+    api->list_type = (evy_py *)evy_py_symbol("PyList_Type", &missing);
+    api->tuple_type = (evy_py *)evy_py_symbol("PyTuple_Type", &missing);
+    *(void **)(&api->PyObject_Vectorcall) = dlsym(RTLD_DEFAULT, "PyObject_Vectorcall");
+    return missing;
+}
+
+/* Swift sees the pointers above as optional; these are not. */
+#define P const evy_py_api *py
+static inline int evy_py_ensure(P) { return py->PyGILState_Ensure(); }
+static inline void evy_py_release(P, int state) { py->PyGILState_Release(state); }
+static inline void evy_py_incref(P, evy_py *o) { py->Py_IncRef(o); }
+static inline void evy_py_decref(P, evy_py *o) { py->Py_DecRef(o); }
+static inline evy_py *evy_py_new(P, evy_py *type) { return py->_PyObject_New(type); }
+/* For a dealloc function: instances of such types hold their type. */
+static inline void evy_py_free(P, evy_py *o) {
+    evy_py *type = o->type;
+    py->PyObject_Free(o);
+    py->Py_DecRef(type);
+}
+static inline evy_py *evy_py_attribute(P, evy_py *o, const char *name) {
+    return py->PyObject_GetAttrString(o, name);
+}
+static inline evy_py *evy_py_get_attribute(P, evy_py *o, evy_py *name) {
+    return py->PyObject_GetAttr(o, name);
+}
+static inline evy_py *evy_py_own_attribute(P, evy_py *o, evy_py *name) {
+    return py->PyObject_GenericGetAttr(o, name);
+}
+static inline int evy_py_set_attribute(P, evy_py *o, evy_py *name, evy_py *value) {
+    return py->PyObject_SetAttr(o, name, value);
+}
+static inline evy_py *evy_py_call_tuple(P, evy_py *f, evy_py *args, evy_py *kwargs) {
+    return py->PyObject_Call(f, args, kwargs);
+}
+static inline evy_py *evy_py_call_vector(P, evy_py *f, evy_py *const *args, size_t count) {
+    if (py->PyObject_Vectorcall != NULL) return py->PyObject_Vectorcall(f, args, count, NULL);
+    evy_py *tuple = py->PyTuple_New((ptrdiff_t)count);
+    if (tuple == NULL) return NULL;
+    for (size_t i = 0; i < count; i++) {
+        py->Py_IncRef(args[i]);
+        py->PyTuple_SetItem(tuple, (ptrdiff_t)i, args[i]);
+    }
+    evy_py *result = py->PyObject_Call(f, tuple, NULL);
+    py->Py_DecRef(tuple);
+    return result;
+}
+/* With the arguments up to the first that is NULL. */
+static inline evy_py *evy_py_call(P, evy_py *f, evy_py *a, evy_py *b, evy_py *c, evy_py *d) {
+    evy_py *const args[4] = {a, b, c, d};
+    size_t count = 0;
+    while (count < 4 && args[count] != NULL) count++;
+    return evy_py_call_vector(py, f, args, count);
+}
+static inline int evy_py_is_true(P, evy_py *o) { return py->PyObject_IsTrue(o); }
+static inline evy_py *evy_py_occurred(P) { return py->PyErr_Occurred(); }
+static inline void evy_py_clear(P) { py->PyErr_Clear(); }
+/* The exception under way as an object, with its traceback; none is under way any more. */
+static inline evy_py *evy_py_take_exception(P) {
+    evy_py *type = NULL, *value = NULL, *traceback = NULL;
+    py->PyErr_Fetch(&type, &value, &traceback);
+    if (type == NULL) return NULL;
+    py->PyErr_NormalizeException(&type, &value, &traceback);
+    if (value != NULL && traceback != NULL) py->PyException_SetTraceback(value, traceback);
+    if (traceback != NULL) py->Py_DecRef(traceback);
+    py->Py_DecRef(type);
+    return value;
+}
+static inline void evy_py_unraisable(P, evy_py *where) { py->PyErr_WriteUnraisable(where); }
+static inline evy_py *evy_py_copy_dict(P, evy_py *d) { return py->PyDict_Copy(d); }
+static inline int evy_py_set_item(P, evy_py *d, evy_py *k, evy_py *v) { return py->PyDict_SetItem(d, k, v); }
+static inline evy_py *evy_py_get_item(P, evy_py *d, evy_py *k) { return py->PyDict_GetItemWithError(d, k); }
+static inline evy_py *evy_py_empty_list(P) { return py->PyList_New(0); }
+static inline ptrdiff_t evy_py_list_count(P, evy_py *l) { return py->PyList_Size(l); }
+static inline evy_py *evy_py_list_item(P, evy_py *l, ptrdiff_t i) { return py->PyList_GetItem(l, i); }
+static inline evy_py *evy_py_new_tuple(P, ptrdiff_t count) { return py->PyTuple_New(count); }
+static inline ptrdiff_t evy_py_tuple_count(P, evy_py *t) { return py->PyTuple_Size(t); }
+static inline evy_py *evy_py_tuple_item(P, evy_py *t, ptrdiff_t i) { return py->PyTuple_GetItem(t, i); }
+/* Takes the reference. */
+static inline void evy_py_set_tuple_item(P, evy_py *t, ptrdiff_t i, evy_py *o) {
+    py->PyTuple_SetItem(t, i, o);
+}
+static inline evy_py *evy_py_new_bytes(P, const void *start, ptrdiff_t count) {
+    return py->PyBytes_FromStringAndSize((const char *)start, count);
+}
+static inline int evy_py_bytes(P, evy_py *o, char **start, ptrdiff_t *count) {
+    return py->PyBytes_AsStringAndSize(o, start, count);
+}
+static inline evy_py *evy_py_latin1(P, const void *start, ptrdiff_t count) {
+    return py->PyUnicode_DecodeLatin1(count == 0 ? "" : (const char *)start, count, NULL);
+}
+static inline evy_py *evy_py_interned(P, const char *text) { return py->PyUnicode_InternFromString(text); }
+static inline const char *evy_py_utf8(P, evy_py *o, ptrdiff_t *count) {
+    return py->PyUnicode_AsUTF8AndSize(o, count);
+}
+static inline evy_py *evy_py_number(P, void *pointer) { return py->PyLong_FromVoidPtr(pointer); }
+
+/* Numbers of slots and flags, as in typeslots.h and object.h: part of the stable ABI. */
+enum {
+    EVY_PY_CALL = 50,
+    EVY_PY_DEALLOC = 52,
+    EVY_PY_DOC = 56,
+    EVY_PY_GETATTRO = 58,
+    EVY_PY_SETATTRO = 69,
+    EVY_PY_TYPE_FLAGS = 1 << 18
+};
+
+/* What start_response is: the head of the object, and what it stands for while its request is there. */
+typedef struct {
+    evy_py head;
+    void *bridge, *exchange; /* NULL: the request is over */
+    evy_py *write;           /* a function below; lent, as long as the request is there */
+    evy_py *environ;
+    evy_py *status, *headers; /* what start_response was called with; NULL: not yet */
+    evy_py *response;         /* the Python object that has taken over; NULL: none has */
+    uint32_t block_count;     /* of the fields as one block, see `block` */
+    int32_t status_code;
+    char reason[48];
+    char block[1024];
+} evy_py_request;
+
+/* A function that a request puts into environ. */
+typedef struct {
+    evy_py head;
+    evy_py *request;
+    evy_py *name;
+} evy_py_function;
+
+static inline char *evy_py_request_reason(evy_py_request *r) { return r->reason; }
+static inline char *evy_py_request_block(evy_py_request *r) { return r->block; }
+enum { EVY_PY_REASON_MAX = 47, EVY_PY_BLOCK_MAX = 1024 };
+/* All but the head of the object. */
+static inline void evy_py_request_clear(evy_py_request *r) {
+    memset((char *)r + sizeof r->head, 0, offsetof(evy_py_request, block) - sizeof r->head);
+}
+
+typedef evy_py *(*evy_py_call_slot)(evy_py *, evy_py *, evy_py *);
+typedef evy_py *(*evy_py_attribute_slot)(evy_py *, evy_py *);
+typedef int (*evy_py_set_attribute_slot)(evy_py *, evy_py *, evy_py *);
+typedef void (*evy_py_dealloc_slot)(evy_py *);
+
+static inline evy_py *evy_py_make_request_type(P, evy_py_call_slot call, evy_py_attribute_slot attribute,
+                                               evy_py_set_attribute_slot set_attribute,
+                                               evy_py_dealloc_slot dealloc) {
+    evy_py_slot slots[] = {{EVY_PY_CALL, (void *)call},
+                           {EVY_PY_GETATTRO, (void *)attribute},
+                           {EVY_PY_SETATTRO, (void *)set_attribute},
+                           {EVY_PY_DEALLOC, (void *)dealloc},
+                           {EVY_PY_DOC, (void *)"start_response of PEP 3333, for one request."},
+                           {0, NULL}};
+    evy_py_spec spec = {"evy.web._bridge.StartResponse", sizeof(evy_py_request), 0, EVY_PY_TYPE_FLAGS, slots};
+    return py->PyType_FromSpec(&spec);
+}
+static inline evy_py *evy_py_make_function_type(P, evy_py_call_slot call, evy_py_dealloc_slot dealloc) {
+    evy_py_slot slots[] = {{EVY_PY_CALL, (void *)call},
+                           {EVY_PY_DEALLOC, (void *)dealloc},
+                           {EVY_PY_DOC, (void *)"A function of environ, for one request."},
+                           {0, NULL}};
+    evy_py_spec spec = {"evy.web._bridge.Function", sizeof(evy_py_function), 0, EVY_PY_TYPE_FLAGS, slots};
+    return py->PyType_FromSpec(&spec);
+}
+#undef P
+#endif

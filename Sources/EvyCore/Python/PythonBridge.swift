@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+// PythonBridge - calls a WSGI application for a request, and takes its answer, with no Python in between.
+// Room: Python. Spec: PEP 3333; the stable ABI of CPython. Why: docs/decisions/0007-python.md.
+
+internal import CSystem
+internal import Glibc
+
+typealias PyRef = UnsafeMutablePointer<evy_py>
+typealias PythonBridgeRef = UnsafeMutablePointer<PythonBridge>
+
+/// What the bridge needs of the Python package, read once from attributes of one object.
+struct PythonParts {
+    static let names: [StaticString] = [
+        "application", "environ", "input", "serve", "respond", "finish", "failed", "answered", "over",
+    ]
+    let application: PyRef
+    /// The keys that every request has in common.
+    let environ: PyRef
+    /// wsgi.input of a body that is here: input(bytes).
+    let input: PyRef
+    /// serve(request): all of a request, in Python.
+    let serve: PyRef
+    /// respond(request, environ): the Python object that stands for the answer from then on.
+    let respond: PyRef
+    /// finish(request, environ, response, result): sends what the application returned.
+    let finish: PyRef
+    /// failed(request, environ, response, exception)
+    let failed: PyRef
+    /// answered(request, environ, response): sent already, but there are hooks.
+    let answered: PyRef
+}
+
+/// The usual request (a small body or none, an answer of one piece) stays in here; everything else is handed
+/// to the Python package, which does the same as without a bridge.
+///
+/// Ownership: one for each configuration; freed with it and its servers.
+/// Thread:    whoever holds the interpreter lock; all state is guarded by that lock.
+struct PythonBridge: ~Copyable {
+    let py: UnsafeMutablePointer<evy_py_api>
+    let parts: PythonParts
+    let names: PythonNames
+    let requestType: PyRef
+    let functionType: PyRef
+    let capitalizes: Bool
+    var templates = PythonTemplates()
+    /// Objects of requests that are over, for the next ones.
+    var kits: [PythonKit] = []
+    static let kitsMax = 64
+}
+
+/// The keys and values that are always the same objects.
+struct PythonNames {
+    let posthooks: PyRef
+    let input: PyRef
+    let evyInput: PyRef
+    let headersRaw: PyRef
+    let exchange: PyRef
+    let start: PyRef
+    let write: PyRef
+    /// Keys of environ, and the names of the functions behind them.
+    let functions: [(key: PyRef, name: PyRef)]
+    let standard: [PyRef]
+
+    static let functionNames: [(StaticString, StaticString)] = [
+        ("evy.client_disconnected", "client_disconnected"), ("evy.set_idle", "set_idle"),
+        ("evy.take_socket", "take_socket"), ("wsgi.early_hints", "early_hints"),
+    ]
+
+    /// nil: out of memory.
+    init?(_ py: UnsafeMutablePointer<evy_py_api>) {
+        func interned(_ text: StaticString) -> PyRef? {
+            evy_py_interned(py, text.utf8Start.withMemoryRebound(to: CChar.self, capacity: 1) { $0 })
+        }
+        let pairs = Self.functionNames.compactMap { key, name -> (key: PyRef, name: PyRef)? in
+            guard let key = interned(key), let name = interned(name) else { return nil }
+            return (key, name)
+        }
+        let keys = EnvironKey.allCases.compactMap { interned($0.name) }
+        guard let posthooks = interned("evy.posthooks"), let input = interned("wsgi.input"),
+            let evyInput = interned("evy.input"), let headersRaw = interned("evy.headers_raw"),
+            let exchange = interned("exchange"), let start = interned("start"), let write = interned("write"),
+            pairs.count == Self.functionNames.count, keys.count == EnvironKey.allCases.count
+        else { return nil }
+        self.posthooks = posthooks
+        self.input = input
+        self.evyInput = evyInput
+        self.headersRaw = headersRaw
+        self.exchange = exchange
+        self.start = start
+        self.write = write
+        functions = pairs
+        standard = keys
+    }
+
+    func drop(_ py: UnsafeMutablePointer<evy_py_api>) {
+        let single = [posthooks, input, evyInput, headersRaw, exchange, start, write]
+        for name in single + functions.map(\.key) + functions.map(\.name) + standard {
+            evy_py_decref(py, name)
+        }
+    }
+}
+
+extension UnsafeMutablePointer<PythonBridge> {
+    var py: UnsafeMutablePointer<evy_py_api> { pointee.py }
+
+    // MARK: One request
+
+    /// The request handler. The interpreter lock is held.
+    func handle(_ exchange: ExchangeRef) {
+        guard let environ = makeEnviron(exchange) else { return serve(exchange) }
+        guard let kit = takeKit() else {
+            evy_py_decref(py, environ)
+            return reportUnraisable()
+        }
+        let request = kit.request.request
+        request.pointee.bridge = UnsafeMutableRawPointer(self)
+        request.pointee.exchange = UnsafeMutableRawPointer(exchange)
+        evy_py_incref(py, environ)
+        request.pointee.environ = environ
+        if let hooks = bind(environ, kit, exchange) {
+            call(exchange, environ, kit.request, hooks)
+            evy_py_decref(py, hooks)
+        } else {
+            reportUnraisable()
+        }
+        release(environ, kit)
+    }
+
+    /// All of it in Python.
+    private func serve(_ exchange: ExchangeRef) {
+        evy_py_clear(py)
+        discard(callPart(pointee.parts.serve, exchange, nil, nil, nil))
+    }
+
+    private func call(_ exchange: ExchangeRef, _ environ: PyRef, _ request: PyRef, _ hooks: PyRef) {
+        let result = evy_py_call(py, pointee.parts.application, environ, request, nil, nil)
+        guard let result else { return fail(exchange, environ, request) }
+        defer { evy_py_decref(py, result) }
+        let isSent = answerAtOnce(exchange, request.request, result)
+        let hasHooks =
+            evy_py_list_count(py, hooks) > 0 || evy_py_get_item(py, environ, pointee.names.posthooks) != hooks
+        if isSent, !hasHooks { return }
+        guard let response = materialize(request) else { return reportUnraisable() }
+        let part = isSent ? pointee.parts.answered : pointee.parts.finish
+        discard(callPart(part, exchange, environ, response, isSent ? nil : result))
+    }
+
+    /// The application has raised.
+    private func fail(_ exchange: ExchangeRef, _ environ: PyRef, _ request: PyRef) {
+        guard let exception = evy_py_take_exception(py) else { return }
+        defer { evy_py_decref(py, exception) }
+        guard let response = materialize(request) else { return reportUnraisable() }
+        discard(callPart(pointee.parts.failed, exchange, environ, response, exception))
+    }
+
+    /// The usual answer: started once, one piece of bytes. False: it has to go through Python.
+    private func answerAtOnce(
+        _ exchange: ExchangeRef, _ request: UnsafeMutablePointer<evy_py_request>, _ result: PyRef
+    ) -> Bool {
+        guard request.pointee.response == nil, request.pointee.status != nil, let piece = onlyItem(result)
+        else { return false }
+        var start: UnsafeMutablePointer<CChar>?
+        var count = 0
+        guard piece.pointee.type == py.pointee.bytes_type, evy_py_bytes(py, piece, &start, &count) == 0,
+            count > 0 || exchange.pointee.head.method != .head
+        else { return false }
+        let head = ResponseStart(
+            status: request.pointee.status_code, reason: request.reason, fields: request.fields)
+        switch exchange.respond(head, body: UnsafeRawBufferPointer(start: start, count: count)) {
+        // Nobody is there to hear of a client that has left.
+        case .ok, .gone, .timeout: return true
+        default: return false
+        }
+    }
+
+    /// nil: not a list or a tuple of one. Lent.
+    private func onlyItem(_ result: PyRef) -> PyRef? {
+        if result.pointee.type == py.pointee.list_type {
+            return evy_py_list_count(py, result) == 1 ? evy_py_list_item(py, result, 0) : nil
+        }
+        guard result.pointee.type == py.pointee.tuple_type else { return nil }
+        return evy_py_tuple_count(py, result) == 1 ? evy_py_tuple_item(py, result, 0) : nil
+    }
+
+    // MARK: Parts of environ that are each request's own
+
+    /// The list of hooks, with a reference; nil: an exception is set.
+    private func bind(_ environ: PyRef, _ kit: PythonKit, _ exchange: ExchangeRef) -> PyRef? {
+        guard let body = makeInput(kit.request, exchange) else { return nil }
+        defer { evy_py_decref(py, body) }
+        guard evy_py_set_item(py, environ, pointee.names.input, body) == 0,
+            evy_py_set_item(py, environ, pointee.names.evyInput, body) == 0,
+            let hooks = evy_py_empty_list(py)
+        else { return nil }
+        var failures = evy_py_set_item(py, environ, pointee.names.posthooks, hooks)
+        for (index, function) in pointee.names.functions.enumerated() {
+            failures |= evy_py_set_item(py, environ, function.key, kit.functions[index + 1])
+        }
+        guard failures == 0 else {
+            evy_py_decref(py, hooks)
+            return nil
+        }
+        return hooks
+    }
+
+    private func makeInput(_ request: PyRef, _ exchange: ExchangeRef) -> PyRef? {
+        let body: PyRef?
+        if exchange.pointee.body.isEmpty {
+            body = evy_py_call(py, pointee.parts.input, nil, nil, nil, nil)
+        } else {
+            let bytes = exchange.pointee.body.readable
+            guard let content = evy_py_new_bytes(py, bytes.baseAddress, bytes.count) else { return nil }
+            defer { evy_py_decref(py, content) }
+            body = evy_py_call(py, pointee.parts.input, content, nil, nil, nil)
+        }
+        guard let body else { return nil }
+        guard evy_py_set_attribute(py, body, pointee.names.exchange, request) == 0 else {
+            evy_py_decref(py, body)
+            return nil
+        }
+        return body
+    }
+
+    // MARK: Calls into the package
+
+    /// part(request, environ, response, last): as many as there are. nil: an exception is set.
+    func callPart(
+        _ part: PyRef, _ exchange: ExchangeRef, _ environ: PyRef?, _ response: PyRef?, _ last: PyRef?
+    ) -> PyRef? {
+        guard let number = evy_py_number(py, UnsafeMutableRawPointer(exchange)) else { return nil }
+        defer { evy_py_decref(py, number) }
+        return evy_py_call(py, part, number, environ, response, last)
+    }
+
+    private func discard(_ result: PyRef?) {
+        if let result { evy_py_decref(py, result) } else { reportUnraisable() }
+    }
+
+    /// There is nobody to raise it to; the library answers what has not been answered.
+    private func reportUnraisable() {
+        if evy_py_occurred(py) != nil { evy_py_unraisable(py, pointee.parts.application) }
+    }
+}

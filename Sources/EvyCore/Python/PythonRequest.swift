@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+// PythonRequest - the objects that applications get of a request: start_response, functions of environ.
+// Room: Python. Spec: PEP 3333, "The start_response() Callable".
+
+internal import CSystem
+internal import Glibc
+
+/// The objects of one request. Where nobody has kept any of them they serve the next one.
+struct PythonKit {
+    let request: PyRef
+    let functions: [PyRef]
+}
+
+extension PyRef {
+    var request: UnsafeMutablePointer<evy_py_request> {
+        UnsafeMutableRawPointer(self).assumingMemoryBound(to: evy_py_request.self)
+    }
+    var function: UnsafeMutablePointer<evy_py_function> {
+        UnsafeMutableRawPointer(self).assumingMemoryBound(to: evy_py_function.self)
+    }
+    /// Only the lower half counts: the upper one holds flags in newer versions.
+    var isOnlyOurs: Bool { UInt32(truncatingIfNeeded: pointee.refcount) == 1 }
+}
+
+extension UnsafeMutablePointer<evy_py_request> {
+    var bridge: PythonBridgeRef? { pointee.bridge?.assumingMemoryBound(to: PythonBridge.self) }
+    var exchange: ExchangeRef? { pointee.exchange?.assumingMemoryBound(to: Exchange.self) }
+
+    /// The handler is over. The Python object, where there is one, knows what can still be asked.
+    func detach(_ py: UnsafeMutablePointer<evy_py_api>) {
+        pointee.bridge = nil
+        pointee.exchange = nil
+        let held = (pointee.environ, pointee.status, pointee.headers)
+        pointee.environ = nil
+        pointee.status = nil
+        pointee.headers = nil
+        if let object = held.0 { evy_py_decref(py, object) }
+        if let object = held.1 { evy_py_decref(py, object) }
+        if let object = held.2 { evy_py_decref(py, object) }
+    }
+
+    func forgetResponse(_ py: UnsafeMutablePointer<evy_py_api>) {
+        guard let response = pointee.response else { return }
+        pointee.response = nil
+        evy_py_decref(py, response)
+    }
+
+    /// nil: the library's own phrase.
+    var reason: UnsafeRawBufferPointer? {
+        guard let room = evy_py_request_reason(self), room.pointee != 0 else { return nil }
+        return UnsafeRawBufferPointer(start: room, count: strlen(room))
+    }
+
+    var fields: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: evy_py_request_block(self), count: Int(pointee.block_count))
+    }
+}
+
+extension UnsafeMutablePointer<PythonBridge> {
+    // MARK: Kits
+
+    /// nil: an exception is set.
+    func takeKit() -> PythonKit? { pointee.kits.popLast() ?? makeKit() }
+
+    private func makeKit() -> PythonKit? {
+        guard let object = evy_py_new(py, pointee.requestType) else { return nil }
+        evy_py_request_clear(object.request)
+        var functions: [PyRef] = []
+        for name in [pointee.names.write] + pointee.names.functions.map(\.name) {
+            guard let function = evy_py_new(py, pointee.functionType) else {
+                drop(PythonKit(request: object, functions: functions))
+                return nil
+            }
+            evy_py_incref(py, object)
+            evy_py_incref(py, name)
+            function.function.pointee.request = object
+            function.function.pointee.name = name
+            functions.append(function)
+        }
+        object.request.pointee.write = functions.first
+        return PythonKit(request: object, functions: functions)
+    }
+
+    private func drop(_ kit: PythonKit) {
+        for function in kit.functions { evy_py_decref(py, function) }
+        evy_py_decref(py, kit.request)
+    }
+
+    /// The handler is over: what the application has kept finds no request any more.
+    func release(_ environ: PyRef, _ kit: PythonKit) {
+        kit.request.request.detach(py)
+        evy_py_decref(py, environ)
+        // Each function holds the request as well.
+        let isFree =
+            UInt32(truncatingIfNeeded: kit.request.pointee.refcount) == UInt32(kit.functions.count + 1)
+            && kit.functions.allSatisfy(\.isOnlyOurs)
+        if isFree, pointee.kits.count < PythonBridge.kitsMax {
+            kit.request.request.forgetResponse(py)
+            pointee.kits.append(kit)
+        } else {
+            drop(kit)
+        }
+    }
+
+    /// Kits that nobody uses, when the bridge goes.
+    func dropKits() {
+        let kits = pointee.kits
+        pointee.kits = []
+        for kit in kits { drop(kit) }
+    }
+
+    // MARK: The Python object that takes over
+
+    /// Lent. It knows what start_response was called with. nil: an exception is set.
+    func materialize(_ object: PyRef) -> PyRef? {
+        let request = object.request
+        if let response = request.pointee.response { return response }
+        guard let exchange = request.exchange, let environ = request.pointee.environ else { return nil }
+        guard let response = callPart(pointee.parts.respond, exchange, environ, nil, nil) else { return nil }
+        if let status = request.pointee.status, let headers = request.pointee.headers {
+            guard let start = evy_py_get_attribute(py, response, pointee.names.start) else { return nil }
+            defer { evy_py_decref(py, start) }
+            let write = evy_py_call(py, start, status, headers, nil, nil)
+            guard let write else {
+                evy_py_decref(py, response)
+                return nil
+            }
+            evy_py_decref(py, write)
+        }
+        request.pointee.response = response
+        return response
+    }
+
+    // MARK: What Python calls
+
+    /// start_response(status, headers[, exc_info])
+    fileprivate func start(_ object: PyRef, _ arguments: PyRef, _ keywords: PyRef?) -> PyRef? {
+        let request = object.request
+        if keywords == nil, request.pointee.response == nil, request.pointee.status == nil,
+            request.pointee.exchange != nil, evy_py_tuple_count(py, arguments) == 2,
+            let status = evy_py_tuple_item(py, arguments, 0),
+            let headers = evy_py_tuple_item(py, arguments, 1),
+            encode(status, headers, request)
+        {
+            evy_py_incref(py, status)
+            evy_py_incref(py, headers)
+            request.pointee.status = status
+            request.pointee.headers = headers
+            if let write = request.pointee.write {
+                evy_py_incref(py, write)
+                return write
+            }
+        }
+        return forward(object, pointee.names.start, arguments, keywords)
+    }
+
+    private func forward(
+        _ object: PyRef, _ name: PyRef, _ arguments: PyRef, _ keywords: PyRef?
+    ) -> PyRef? {
+        materialize(object).flatMap { PythonTypes.call($0, name, arguments, keywords, py) }
+    }
+}
+
+// MARK: - Slots of the two types
+
+private typealias Call = @convention(c) (PyRef?, PyRef?, PyRef?) -> PyRef?
+private typealias GetAttribute = @convention(c) (PyRef?, PyRef?) -> PyRef?
+private typealias SetAttribute = @convention(c) (PyRef?, PyRef?, PyRef?) -> Int32
+private typealias Deallocate = @convention(c) (PyRef?) -> Void
+
+/// Applications may keep these objects longer than the server lives: once their request is over they know
+/// nothing but the functions of CPython, which stay.
+enum PythonTypes {
+    /// The Python object behind a request. nil: an exception is set.
+    private static func response(of request: PyRef, _ py: UnsafeMutablePointer<evy_py_api>) -> PyRef? {
+        if let response = request.request.pointee.response { return response }
+        guard let bridge = request.request.bridge else { return py.pointee.over }
+        return bridge.materialize(request)
+    }
+
+    fileprivate static func call(
+        _ object: PyRef, _ name: PyRef, _ arguments: PyRef, _ keywords: PyRef?,
+        _ py: UnsafeMutablePointer<evy_py_api>
+    ) -> PyRef? {
+        guard let method = evy_py_get_attribute(py, object, name) else { return nil }
+        defer { evy_py_decref(py, method) }
+        return evy_py_call_tuple(py, method, arguments, keywords)
+    }
+
+    private static let startResponse: Call = { object, arguments, keywords in
+        guard let py = PythonFunctions.table, let object, let arguments else { return nil }
+        if let bridge = object.request.bridge { return bridge.start(object, arguments, keywords) }
+        guard let over = response(of: object, py), let method = evy_py_attribute(py, over, "start") else {
+            return nil
+        }
+        defer { evy_py_decref(py, method) }
+        return evy_py_call_tuple(py, method, arguments, keywords)
+    }
+
+    /// Whatever else is wanted of a request is an attribute of the Python object behind it.
+    private static let attribute: GetAttribute = { object, name in
+        guard let py = PythonFunctions.table, let object, let name else { return nil }
+        var count = 0
+        guard let text = evy_py_utf8(py, name, &count) else { return nil }
+        if count > 2, text[0] == 0x5f, text[1] == 0x5f { return evy_py_own_attribute(py, object, name) }
+        return response(of: object, py).flatMap { evy_py_get_attribute(py, $0, name) }
+    }
+
+    private static let setAttribute: SetAttribute = { object, name, value in
+        guard let py = PythonFunctions.table, let object, let name, let target = response(of: object, py)
+        else {
+            return -1
+        }
+        return evy_py_set_attribute(py, target, name, value)
+    }
+
+    private static let freeRequest: Deallocate = { object in
+        guard let py = PythonFunctions.table, let object else { return }
+        object.request.detach(py)
+        object.request.forgetResponse(py)
+        evy_py_free(py, object)
+    }
+
+    private static let callFunction: Call = { object, arguments, keywords in
+        guard let py = PythonFunctions.table, let object, let arguments,
+            let request = object.function.pointee.request, let name = object.function.pointee.name,
+            let response = response(of: request, py)
+        else { return nil }
+        return call(response, name, arguments, keywords, py)
+    }
+
+    private static let freeFunction: Deallocate = { object in
+        guard let py = PythonFunctions.table, let object else { return }
+        let (request, name) = (object.function.pointee.request, object.function.pointee.name)
+        evy_py_free(py, object)
+        if let request { evy_py_decref(py, request) }
+        if let name { evy_py_decref(py, name) }
+    }
+
+    /// nil: an exception is set.
+    static func makeRequestType(_ py: UnsafeMutablePointer<evy_py_api>) -> PyRef? {
+        evy_py_make_request_type(py, startResponse, attribute, setAttribute, freeRequest)
+    }
+
+    static func makeFunctionType(_ py: UnsafeMutablePointer<evy_py_api>) -> PyRef? {
+        evy_py_make_function_type(py, callFunction, freeFunction)
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// ServerLoop - one loop of a server: its listeners, its reactor, its threads and its access lines.
+// Room: Server.
+
+internal import Synchronization
+
+/// Ownership: of its server, which outlives it. Thread: any, as far as its parts are.
+final class ServerLoop: ReactorDelegate, @unchecked Sendable {
+    let crew: Crew
+    let reactor: ReactorRef
+    /// SAFETY: the server owns its loops and frees them last; a counted reference would be a cycle.
+    private unowned(unsafe) let server: Server
+    private let accessReport: AccessReport?
+    /// Threads of the host that chose this loop; under the server's gate.
+    var lentCount = 0
+
+    init(_ server: Server, _ settings: Settings, _ listeners: [Listener], _ configuration: Configuration)
+        throws(ServerError)
+    {
+        do throws(OptionError) {
+            accessReport = try AccessReport(configuration, gate: server.accessGate)
+        } catch {
+            throw ServerError(kind: .value, text: error.text)
+        }
+        self.server = server
+        crew = Crew(
+            limit: configuration.options.threads, headMax: settings.limits.headerBytesMax,
+            makesThreads: !configuration.options.lentThreads)
+        var error: Int32 = 0
+        // Before all members are set: a deinit would else find a reactor that was never made.
+        guard let worker = crew.makeFirstWorker(), let loop = EventLoop(error: &error) else {
+            let why = error == 0 ? "out of memory" : SystemCalls.text(of: error)
+            throw ServerError(kind: .noMemory, text: "cannot make an event loop: \(why)")
+        }
+        reactor = .allocate(capacity: 1)
+        reactor.initialize(
+            to: Reactor(
+                loop: loop, settings: settings, listeners: listeners, worker: worker, delegate: self))
+    }
+
+    deinit {
+        reactor.deinitialize(count: 1)
+        reactor.deallocate()
+    }
+
+    var isStopping: Bool { reactor.pointee.stopRequest.load(ordering: .relaxed) != 0 }
+
+    /// `wanted` as Reactor.stopRequest has it. A second call may shorten the grace, never lengthen it.
+    func stop(_ wanted: Int64) {
+        var seen = reactor.pointee.stopRequest.load(ordering: .relaxed)
+        while seen == 0 || seen == 1 || (wanted != 1 && wanted < seen) {
+            if seen == 1, wanted == 1 { break }
+            let result = reactor.pointee.stopRequest.compareExchange(
+                expected: seen, desired: wanted, ordering: .acquiringAndReleasing)
+            if result.exchanged { break }
+            seen = result.original
+        }
+        reactor.wake()
+    }
+
+    /// Connections it has, or is about to have.
+    private var load: Int64 {
+        reactor.pointee.counters.openConnections &+ Int64(reactor.pointee.doorstep.waitingCount)
+    }
+
+    // MARK: What the reactor asks
+
+    /// Which loop accepts is chance, and often the same one again; connections stay where they are for long.
+    func passOn(_ arrival: Doorstep.Arrival) -> Bool {
+        var least = load
+        let mine = least
+        var target = self
+        for loop in server.loops where loop.load < least {
+            least = loop.load
+            target = loop
+        }
+        guard mine > least &+ 1 &+ least / 16, target.reactor.pointee.doorstep.put(arrival) else {
+            return false
+        }
+        target.reactor.wake()
+        return true
+    }
+
+    var owner: AnyObject { server }
+    var isMember: Bool { server.isMember }
+    func mustQueue() -> Bool { crew.mustQueue }
+    func enqueue(_ exchange: ExchangeRef) { crew.enqueue(exchange) }
+    func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool { crew.handOver(worker, ticket: ticket) }
+    func wakeWatcher() { crew.wakeWatcher() }
+    func finished(_ exchange: ExchangeRef) {
+        // Another loop may be in the callback, and wait for the lock.
+        if server.accessGate != nil { giveHostLock() }
+        accessReport?.write(exchange)
+    }
+    func turnEnded() { accessReport?.flush() }
+    func wasCut() { server.pullQueue?.releaseRequests() }
+    func ended() { server.pullQueue?.noteEnd() }
+    func wants(_ level: LogLevel) -> Bool { server.eventLog.wants(level) }
+    func log(_ level: LogLevel, _ text: String) {
+        if server.eventLog.wants(level) { giveHostLock() }
+        server.eventLog.write(level, text)
+    }
+
+    /// Before the holder waits for somebody who may be waiting for the host's lock.
+    private func giveHostLock() { reactor.pointee.worker.giveHostLock(reactor.pointee.settings.hostLock) }
+}
