@@ -20,10 +20,12 @@ def test_every_function_of_the_header_has_its_types():
         name: [] if arguments.strip() == "void" else arguments.split(",")
         for name, arguments in re.findall(r"EVY_API[^;(]*?\b(evy_\w+)\(([^;]*?)\);", CODE)
     }
+    # Has to be called with the interpreter's lock held, which a call by this table gives up.
+    declared.pop("evy_config_python", None)
     assert set(_lib.SIGNATURES) >= set(declared) and len(declared) > 80
     wrong = [name for name in declared if len(_lib.SIGNATURES[name][1]) != len(declared[name])]
     assert not wrong
-    for name in set(_lib.SIGNATURES) - set(declared):
+    for name in set(_lib.SIGNATURES) - set(declared) - {"evy_config_python"}:
         pytest.fail(f"{name} is not in evy.h")
 
 
