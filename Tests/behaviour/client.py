@@ -265,7 +265,7 @@ class Connection:
         try:
             self.reader.buffer += self.receive()
             return False
-        except TimeoutError:
+        except socket.timeout:  # TimeoutError from Python 3.10 on
             return True
         finally:
             self.socket.settimeout(PATIENCE)

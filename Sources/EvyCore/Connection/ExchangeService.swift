@@ -353,6 +353,14 @@ extension UnsafeMutablePointer<Exchange> {
         }
     }
 
+    /// Host code that had to queue begins on this thread, which holds no loop and has read nothing ahead.
+    func beginElsewhere() {
+        withLock {
+            pointee.runner = Thread.current
+            pointee.worker = nil
+        }
+    }
+
     /// Host code returned on a thread that does not hold the loop: the holder takes it from here.
     func endRun(rest: UnsafeRawBufferPointer) {
         pointee.lock.lock()

@@ -12,7 +12,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.lock.lock()
         let isOwn = pointee.runner == Thread.current
         guard pointee.stage == .serving, pointee.response == .none, !pointee.isAborted,
-            pointee.bodyEnd == .complete
+            pointee.bodyEnd == .complete, pointee.descriptor >= 0
         else {
             let result = pointee.isGone && pointee.descriptor < 0 ? goneResult : HostResult.wrongState
             pointee.lock.unlock()

@@ -227,6 +227,7 @@ final class Crew: @unchecked Sendable {
         let lock = exchange.pointee.reactor.pointee.settings.hostLock
         worker.takeHostLock(lock)
         let start = Clock.monotonicNanoseconds
+        exchange.beginElsewhere()
         exchange.perform(exchange.pointee.job)
         worker.giveHostLock(lock)
         loop.pointee.habit.noteElsewhere(nanoseconds: Clock.monotonicNanoseconds - start)

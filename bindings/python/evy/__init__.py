@@ -8,23 +8,37 @@ wsgi.server(evy.listen(('', 8090)), application)
 """
 
 from evy import wsgi
-from evy._errors import BodyError, ClientGone, ConfigError, Error, ListenError, StateError, TLSError
+from evy._errors import (
+    BodyError,
+    ChunkReadError,
+    ClientGone,
+    ConfigError,
+    Error,
+    ListenError,
+    StateError,
+    TLSError,
+)
 from evy._lib import version
-from evy._sockets import TLS, SecureListener, listen, wrap_ssl
+from evy._sockets import StopServe, connect, listen, serve
+from evy._tls import TLS, SecureListener, wrap_ssl
 from evy._version import __version__
 
 __all__ = [
     "TLS",
     "BodyError",
+    "ChunkReadError",
     "ClientGone",
     "ConfigError",
     "Error",
     "ListenError",
     "SecureListener",
     "StateError",
+    "StopServe",
     "TLSError",
     "__version__",
+    "connect",
     "listen",
+    "serve",
     "version",
     "wrap_ssl",
     "wsgi",

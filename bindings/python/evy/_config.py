@@ -9,7 +9,7 @@ from typing import Any
 
 from evy import _errors, _lib
 from evy._lib import lib
-from evy._sockets import SecureListener
+from evy._tls import SecureListener
 
 
 class Config:
@@ -57,8 +57,20 @@ class Config:
         """The value as set, or the default, in the library's words."""
         return _lib.text(lib.evy_config_get(self._handle, key.encode()))
 
-    def listen(self, sock: socket.socket | SecureListener) -> None:
-        """Serves on a duplicate of this bound socket; over TLS if it came from wrap_ssl."""
+    def has(self, key: str) -> bool:
+        """The library knows this option."""
+        return lib.evy_option_type(key.encode()) is not None
+
+    def listen(self, sock: socket.socket | SecureListener | str) -> None:
+        """Serves on a duplicate of this bound socket, over TLS if it came from wrap_ssl; or on an address as
+        in evy_config_listen. Errors: ConfigError, ListenError, TypeError."""
+        if isinstance(sock, str):
+            self._check(lib.evy_config_listen(self._handle, sock.encode(), None))
+            return
+        if not hasattr(sock, "fileno"):
+            raise TypeError(f"a listening socket is needed, not a {type(sock).__name__}")
+        if sock.fileno() < 0:
+            raise _errors.ConfigError("the listening socket is closed")
         tls = None
         if isinstance(sock, SecureListener):
             tls = sock.tls.handle

@@ -19,7 +19,7 @@ class ConfigError(Error, ValueError):
 
 
 class StateError(Error, RuntimeError):
-    """Not allowed now: started twice, or waited for by one of its own handlers."""
+    """Not allowed now: started twice, waited for by one of its own handlers, or a request that is over."""
 
 
 class TLSError(Error, ssl.SSLError):
@@ -34,13 +34,17 @@ class ListenError(Error, OSError):
 
 
 class ClientGone(Error, ConnectionError):
-    """The client has left, or has stopped reading: nothing more can be sent to it."""
+    """The client has left, has stopped reading, or was cut off: nothing more can be sent to it."""
 
 
 class BodyError(Error, OSError):
     """The request body ended early. `status` is the answer that fits; None: the client has gone."""
 
     status: int | None = None
+
+
+class ChunkReadError(BodyError, ValueError):
+    """The chunks of a chunked request body are broken."""
 
 
 _BODY_STATUS = {_lib.E_TIMEOUT: 408, _lib.E_LIMIT: 413, _lib.E_PROTOCOL: 400}
@@ -50,6 +54,9 @@ _CLASSES = {
     _lib.E_VALUE: ConfigError,
     _lib.E_FIELD: ConfigError,
     _lib.E_STATE: StateError,
+    _lib.E_FORKED: StateError,
+    _lib.E_GONE: ClientGone,
+    _lib.E_TIMEOUT: ClientGone,
     _lib.E_TLS: TLSError,
     _lib.E_BIND: ListenError,
 }
@@ -67,7 +74,8 @@ def make(status: int, reason: str = "") -> Exception:
 
 def body_error(status: int) -> BodyError:
     """What reading the request body raises for a status < 0."""
-    error = BodyError(f"request body: {_lib.text(_lib.lib.evy_strerror(status))}")
+    kind = ChunkReadError if status == _lib.E_PROTOCOL else BodyError
+    error = kind(f"request body: {_lib.text(_lib.lib.evy_strerror(status))}")
     error.name = _lib.text(_lib.lib.evy_strname(status))
     error.status = _BODY_STATUS.get(status)
     return error

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from ctypes import (
     CFUNCTYPE,
     POINTER,
+    Structure,
     c_char_p,
     c_int,
     c_int32,
@@ -23,6 +24,7 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
+from typing import Any
 
 SONAME = "libevy.so.0"
 
@@ -32,12 +34,20 @@ HandlerFunction = CFUNCTYPE(None, c_void_p, c_void_p)
 LogFunction = CFUNCTYPE(None, c_void_p, c_int32, c_void_p, c_size_t)
 AccessFunction = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, c_size_t)
 BodyFunction = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, c_size_t, c_int32)
+TaskFunction = CFUNCTYPE(None, c_void_p)
+
+
+class Slice(Structure):
+    """evy_slice."""
+
+    _fields_ = (("data", c_char_p), ("len", c_size_t))
+
 
 _size_out = POINTER(c_size_t)
 _handle_out = POINTER(c_void_p)
 
 # name: (result, arguments); texts are c_char_p, handles and memory c_void_p.
-SIGNATURES: dict[str, tuple] = {
+SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     # library
     "evy_version": (c_uint32, []),
     "evy_version_string": (c_char_p, []),
@@ -66,7 +76,10 @@ SIGNATURES: dict[str, tuple] = {
         c_int32,
         [c_void_p, c_char_p, c_void_p, c_size_t, c_void_p, c_size_t, c_char_p],
     ),
+    "evy_tls_client_ca_file": (c_int32, [c_void_p, c_int32, c_char_p]),
+    "evy_tls_client_ca_mem": (c_int32, [c_void_p, c_int32, c_void_p, c_size_t]),
     "evy_tls_set": (c_int32, [c_void_p, c_char_p, c_char_p]),
+    "evy_tls_reload": (c_int32, [c_void_p]),
     "evy_tls_error": (c_char_p, [c_void_p]),
     # what the host supplies
     "evy_config_on_request": (c_int32, [c_void_p, HandlerFunction, c_void_p, DropFunction]),
@@ -82,6 +95,26 @@ SIGNATURES: dict[str, tuple] = {
     "evy_server_error": (c_char_p, [c_void_p]),
     "evy_server_port": (c_int32, [c_void_p, c_uint32]),
     "evy_server_address": (c_char_p, [c_void_p, c_uint32]),
+    # loops and threads of the host
+    "evy_server_fd": (c_int, [c_void_p]),
+    "evy_server_deadline": (c_int64, [c_void_p]),
+    "evy_server_step": (c_int32, [c_void_p, c_int64]),
+    "evy_server_work": (c_int32, [c_void_p]),
+    "evy_server_next": (c_int32, [c_void_p, c_int64, POINTER(c_int32), _handle_out]),
+    "evy_wake": (None, [c_void_p]),
+    # tasks and timers
+    "evy_loop_post": (c_int32, [c_void_p, c_void_p, TaskFunction, c_void_p, DropFunction]),
+    "evy_timer_start": (c_int64, [c_void_p, c_int64, c_int64, TaskFunction, c_void_p, DropFunction]),
+    "evy_timer_stop": (c_int32, [c_void_p, c_int64]),
+    # seeing inside
+    "evy_server_counters": (c_uint32, [c_void_p, POINTER(c_int64), c_uint32]),
+    "evy_counter_name": (c_char_p, [c_uint32]),
+    "evy_counter_type": (c_char_p, [c_uint32]),
+    "evy_counter_help": (c_char_p, [c_uint32]),
+    "evy_server_metrics": (c_int64, [c_void_p, c_char_p, c_size_t]),
+    "evy_server_log": (c_int32, [c_void_p, c_int32, c_char_p, c_size_t]),
+    "evy_server_set_log_level": (c_int32, [c_void_p, c_int32]),
+    "evy_server_log_level": (c_int32, [c_void_p]),
     # request: environ
     "evy_env_get": (c_void_p, [c_void_p, c_char_p, _size_out]),
     "evy_env_count": (c_uint32, [c_void_p]),
@@ -102,12 +135,25 @@ SIGNATURES: dict[str, tuple] = {
     "evy_body_read": (c_int64, [c_void_p, c_void_p, c_size_t, c_int64]),
     "evy_body_on_data": (c_int32, [c_void_p, BodyFunction, c_void_p, DropFunction]),
     "evy_body_pause": (c_int32, [c_void_p, c_int32]),
+    "evy_body_trailers": (c_void_p, [c_void_p, _size_out]),
     # response
     "evy_respond": (c_int32, [c_void_p, c_int32, c_char_p, c_char_p, c_size_t, c_char_p, c_size_t]),
     "evy_resp_begin": (c_int32, [c_void_p, c_int32, c_char_p, c_char_p, c_size_t, c_int64]),
     "evy_resp_write": (c_int32, [c_void_p, c_char_p, c_size_t, c_int64]),
     "evy_resp_end": (c_int32, [c_void_p, c_char_p, c_size_t]),
     "evy_resp_abort": (c_int32, [c_void_p]),
+    "evy_inform": (c_int32, [c_void_p, c_int32, c_char_p, c_size_t]),
+    "evy_resp_flush": (c_int32, [c_void_p]),
+    "evy_resp_writev": (c_int32, [c_void_p, POINTER(Slice), c_size_t, c_int64]),
+    "evy_respond_ref": (
+        c_int32,
+        [c_void_p, c_int32, c_char_p, c_char_p, c_size_t, c_char_p, c_size_t, c_void_p, DropFunction],
+    ),
+    "evy_resp_write_ref": (c_int32, [c_void_p, c_char_p, c_size_t, c_void_p, DropFunction]),
+    "evy_resp_file": (c_int32, [c_void_p, c_int, c_int64, c_int64]),
+    "evy_resp_on_writable": (c_int32, [c_void_p, HandlerFunction, c_void_p, DropFunction]),
+    "evy_req_on_gone": (c_int32, [c_void_p, HandlerFunction, c_void_p, DropFunction]),
+    "evy_req_take_socket": (c_int32, [c_void_p, POINTER(c_int)]),
     # post hooks and the outcome
     "evy_posthook_add": (c_int32, [c_void_p, HandlerFunction, c_void_p, DropFunction]),
     "evy_req_stat": (c_int64, [c_void_p, c_int32]),
@@ -118,10 +164,15 @@ SIGNATURES: dict[str, tuple] = {
 OK, FULL, END = 0, 1, 2
 E_ARG, E_NOMEM, E_STATE, E_AGAIN, E_TIMEOUT, E_GONE, E_LIMIT = -1, -2, -3, -4, -5, -6, -7
 E_OPTION, E_VALUE, E_FIELD, E_PROTOCOL, E_BIND, E_TLS, E_IO = -8, -9, -10, -11, -12, -13, -14
+E_FORKED = -15
 
 # EVY_STAT_*
 STAT_STATUS, STAT_END, STAT_HEAD_OUT, STAT_BODY_OUT, STAT_WIRE_OUT, STAT_ACKED = range(6)
 STAT_CONTENT_LENGTH, STAT_BODY_IN, STAT_WIRE_IN, STAT_US_TOTAL = range(6, 10)
+STAT_US_FIRST_BYTE, STAT_REQUESTS, STAT_KEPT_ALIVE, STAT_TLS = range(10, 14)
+
+# EVY_VERIFY_*
+VERIFY_NONE, VERIFY_OPTIONAL, VERIFY_REQUIRE = range(3)
 
 # EVY_LOG_*
 LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG = 1, 2, 3, 4
@@ -163,6 +214,12 @@ def _load() -> tuple[ctypes.CDLL, str]:
 lib, path = _load()
 
 NO_DROP = DropFunction()
+
+
+def pairs(block: bytes) -> Iterator[tuple[str, str]]:
+    """The pairs of an R4 block, as latin-1."""
+    parts = block.decode("latin-1").split("\0")
+    return zip(parts[0::2], parts[1::2])
 
 
 def text(value: bytes | None) -> str:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""_sockets - listening sockets, and the TLS that goes with them."""
+"""_sockets - listening and connected sockets, and a server of threads for protocols other than HTTP."""
 
 from __future__ import annotations
 
-import io
+import errno
 import os
+import select
 import socket
-import ssl
+import stat
+import threading
+from collections.abc import Callable
 from typing import Any
-
-from evy import _errors, _lib
-from evy._lib import lib
 
 
 def listen(
@@ -18,13 +18,20 @@ def listen(
     family: int = socket.AF_INET,
     backlog: int = 50,
     reuse_addr: bool = True,
-    reuse_port: bool = False,
+    reuse_port: bool | None = None,
 ) -> socket.socket:
     """A listening stream socket.
 
     addr: (host, port), '' for all IPv4 addresses, port 0 for one that the kernel chooses; with
     family=AF_INET6 an IPv6 host; with family=AF_UNIX a path. backlog: connections that may wait; a server
-    raises it to its own option `backlog`. Errors: OSError, as the socket module raises it.
+    raises it to its own option `backlog`. reuse_port: several processes may listen on the address, each with
+    a socket of its own; off by default, also on port 0, which could otherwise be given out twice.
+
+    A unix socket file that a dead server left is replaced; a live server's, and any other file, is
+    EADDRINUSE. The file stays when the socket is closed, so that a dup() of it goes on being reachable.
+
+    Thread: any. Errors: OSError, as the socket module raises it (an address in use, denied, not ours).
+    Source: eventlet's and the first evy's listen().
     """
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -32,7 +39,7 @@ def listen(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuse_addr))
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(addr)
+        _bind(sock, addr)
         sock.listen(backlog)
     except BaseException:
         sock.close()
@@ -40,133 +47,150 @@ def listen(
     return sock
 
 
-class TLS:
-    """A certificate with its key and the TLS policy; any number of listeners may share it.
-
-    Ownership: frees its evy_tls when nobody refers to it any more; servers keep what they use.
-    """
-
-    def __init__(self, certfile: str, keyfile: str | None = None) -> None:
-        self.handle = lib.evy_tls_new()
-        if not self.handle:
-            raise MemoryError("no memory for a TLS object")
-        certificate = os.fsencode(certfile)
-        key = os.fsencode(keyfile) if keyfile is not None else None
-        status = lib.evy_tls_cert_file(self.handle, None, certificate, key, None)
-        if status < 0:
-            reason = _lib.text(lib.evy_tls_error(self.handle))
-            for file in (certfile, keyfile):
-                if file is not None:
-                    # A file that cannot be opened raises what Python programs expect of it.
-                    with open(file, "rb"):
-                        pass
-            raise _errors.make(status, reason)
-
-    def set(self, key: str, value: str) -> None:
-        """Sets min_version, max_version, ciphers, ciphersuites or groups, see evy_tls_set."""
-        status = lib.evy_tls_set(self.handle, key.encode(), value.encode())
-        if status < 0:
-            raise _errors.make(status, _lib.text(lib.evy_tls_error(self.handle)))
-
-    def __del__(self) -> None:
-        handle, self.handle = getattr(self, "handle", None), None
-        if handle:
-            lib.evy_tls_free(handle)
-
-
-class SecureListener:
-    """A listening socket and the TLS its connections will speak; everything else is the socket's own."""
-
-    def __init__(self, sock: socket.socket, tls: TLS) -> None:
-        self.socket = sock
-        self.tls = tls
-
-    def dup(self) -> SecureListener:
-        """A second object for the same socket, with the same TLS."""
-        return SecureListener(self.socket.dup(), self.tls)
-
-    def accept(self) -> Any:
-        raise io.UnsupportedOperation("connections of a TLS listener are accepted by evy.wsgi.server")
-
-    def __enter__(self) -> SecureListener:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.socket, name)
-
-    def __repr__(self) -> str:
-        return f"<SecureListener {self.socket!r}>"
-
-
-def wrap_ssl(
-    sock: socket.socket,
-    keyfile: str | None = None,
-    certfile: str | None = None,
-    server_side: bool = False,
-    cert_reqs: int | None = None,
-    ssl_version: int | None = None,
-    ca_certs: str | None = None,
-    do_handshake_on_connect: bool = True,
-    suppress_ragged_eofs: bool = True,
-    ciphers: str | None = None,
-    server_hostname: str | None = None,
-) -> SecureListener | ssl.SSLSocket:
-    """The socket with TLS on it; mind that keyfile comes ahead of certfile, as in the ancestors.
-
-    server_side=True: a listener for evy.wsgi.server. certfile is a PEM chain, leaf first; without keyfile it
-    holds the key too. TLS 1.2 and 1.3. The handshake is made by the server, so the two parameters about it
-    have no effect. Errors: FileNotFoundError or PermissionError for a file that cannot be opened, TLSError
-    (an ssl.SSLError) for a wrong pair, naming the file; ValueError for an ssl_version below TLS 1.2.
-
-    server_side=False: a client socket of module ssl. It verifies the server's certificate against ca_certs
-    (None: the system's) and server_hostname, unless cert_reqs=ssl.CERT_NONE.
-    """
-    if not server_side:
-        context = _client_context(keyfile, certfile, cert_reqs, ca_certs, ciphers)
-        if context.check_hostname and server_hostname is None:
-            raise ValueError("server_hostname is needed to verify a server; or say cert_reqs=ssl.CERT_NONE")
-        return context.wrap_socket(
-            sock,
-            do_handshake_on_connect=do_handshake_on_connect,
-            suppress_ragged_eofs=suppress_ragged_eofs,
-            server_hostname=server_hostname,
-        )
-    if certfile is None:
-        raise ValueError("certfile is needed for a server")
-    if cert_reqs not in (None, ssl.CERT_NONE):
-        raise ValueError("cert_reqs: this version does not ask clients for certificates")
-    tls = TLS(certfile, keyfile)
-    _limit_version(tls, ssl_version)
-    if ciphers is not None:
-        tls.set("ciphers", ciphers)
-    return SecureListener(sock, tls)
-
-
-def _limit_version(tls: TLS, ssl_version: int | None) -> None:
-    if ssl_version in (None, ssl.PROTOCOL_TLS, ssl.PROTOCOL_TLS_SERVER):
+def _bind(sock: socket.socket, addr: Any) -> None:
+    try:
+        sock.bind(addr)
         return
-    if ssl_version != ssl.PROTOCOL_TLSv1_2:
-        raise ValueError(f"ssl_version {ssl_version!r}: only TLS 1.2 and 1.3 are spoken")
-    tls.set("min_version", "1.2")
-    tls.set("max_version", "1.2")
+    except OSError as error:
+        if sock.family == socket.AF_UNIX:
+            if error.errno == errno.EADDRINUSE and _is_stale(addr):
+                os.unlink(addr)
+                sock.bind(addr)
+                return
+            raise OSError(error.errno, error.strerror, os.fsdecode(addr)) from None
+        raise OSError(error.errno, f"{error.strerror}: {addr!r}") from None
 
 
-def _client_context(
-    keyfile: str | None,
-    certfile: str | None,
-    cert_reqs: int | None,
-    ca_certs: str | None,
-    ciphers: str | None,
-) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_certs)
-    if cert_reqs == ssl.CERT_NONE:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if certfile is not None:
-        context.load_cert_chain(certfile, keyfile)
-    if ciphers is not None:
-        context.set_ciphers(ciphers)
-    return context
+def _is_stale(path: str | bytes) -> bool:
+    """A socket file at which nobody listens any more."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)  # a full backlog is a sign of life, not something to wait for
+            probe.connect(path)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def connect(addr: Any, family: int = socket.AF_INET, bind: Any = None) -> socket.socket:
+    """A blocking client socket that is connected to addr; bind: the local address it comes from.
+
+    Thread: any. Errors: OSError. Source: eventlet's and the first evy's connect().
+    """
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if bind is not None:
+            sock.bind(bind)
+        sock.connect(addr)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class StopServe(Exception):
+    """Raised by the function that serve() calls: serve() returns."""
+
+
+def serve(sock: Any, handle: Callable[[Any, Any], object], concurrency: int = 1000) -> None:
+    """Accepts connections and calls handle(connection, address) for each, in a thread of its own.
+
+    For protocols other than HTTP, see evy.wsgi.server for that one. A connection is closed when its handle()
+    has returned. An exception that leaves handle() leaves serve() too; StopServe just ends it. With
+    `concurrency` connections open, further clients wait. Connections still open at the end go on by
+    themselves. sock: from evy.listen, or from evy.wrap_ssl, whose connections do their handshake at their
+    first read.
+
+    Thread: blocks the calling one; threads that end are daemons. Errors: ValueError (concurrency < 1, a
+    closed socket), OSError of the listening socket, and what handle() raises.
+    Source: eventlet's and the first evy's serve().
+    """
+    if concurrency < 1:
+        raise ValueError(f"concurrency is {concurrency}, it has to be at least 1")
+    if sock.fileno() < 0:
+        raise ValueError("the socket is closed: nothing can be accepted from it")
+    _Acceptor(sock, handle, concurrency).run()
+
+
+# Errors of one client, which say nothing about the listening socket.
+_CLIENTS_OWN = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.ECONNRESET, errno.EPROTO}
+_CLIENTS_OWN |= {errno.EPERM, errno.EINTR, errno.EPIPE, errno.ETIMEDOUT}
+_SHORT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_PAUSE_MS = 100
+
+
+class _Acceptor:
+    """One call of serve(). The thread of the call accepts; `waker` gets a byte whenever a handler ends."""
+
+    def __init__(self, sock: Any, handle: Callable[[Any, Any], object], concurrency: int) -> None:
+        self._sock = sock
+        self._handle = handle
+        self._room = concurrency
+        self._lock = threading.Lock()
+        self._failure: BaseException | None = None
+        self._wakened, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
+
+    def run(self) -> None:
+        timeout = self._sock.gettimeout()
+        self._sock.setblocking(False)  # somebody else may take the connection that poll() told of
+        try:
+            while self._failure is None:
+                self._turn()
+        finally:
+            with self._lock:
+                self._waker.close()
+                self._wakened.close()
+            if self._sock.fileno() >= 0:
+                self._sock.settimeout(timeout)
+        if not isinstance(self._failure, StopServe):
+            raise self._failure
+
+    def _turn(self) -> None:
+        poll = select.poll()
+        poll.register(self._wakened, select.POLLIN)
+        if self._room:
+            poll.register(self._sock, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        if self._wakened.fileno() in ready:
+            self._wakened.recv(4096)
+        elif ready:
+            self._accept()
+
+    def _accept(self) -> None:
+        try:
+            connection, address = self._sock.accept()
+        except OSError as error:
+            if error.errno in _SHORT_OF_RESOURCES:
+                select.poll().poll(_PAUSE_MS)
+            elif error.errno not in _CLIENTS_OWN:
+                raise
+            return
+        connection.setblocking(True)
+        with self._lock:
+            self._room -= 1
+        try:
+            threading.Thread(target=self._serve, args=(connection, address), daemon=True).start()
+        except BaseException:
+            connection.close()
+            raise
+
+    def _serve(self, connection: Any, address: Any) -> None:
+        failure: BaseException | None = None
+        try:
+            with connection:
+                self._handle(connection, address)
+        except BaseException as error:
+            failure = error
+        with self._lock:
+            self._room += 1
+            if self._failure is None:
+                self._failure = failure
+            try:
+                self._waker.send(b".")
+            except OSError:
+                return  # full: it is awake anyway; closed: serve() has returned

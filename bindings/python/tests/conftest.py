@@ -20,7 +20,9 @@ from programs import Log, Program  # noqa: E402
 
 def make_pair(folder, certificate, key):
     """A self-signed certificate and its key."""
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
+    )
     command = [*command.split(), "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     subprocess.run(
         [*command, "-keyout", folder / key, "-out", folder / certificate], check=True, capture_output=True

@@ -69,6 +69,7 @@ class Program:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.pid = self.process.pid
+        self.folder = pathlib.Path(cwd or path.parent)
         self.out, self.err = Lines(), Lines()
         self.readers = [
             threading.Thread(target=self._collect, args=pair, daemon=True)

@@ -52,7 +52,9 @@ def test_early_leaver_then_full_download(either, how):
         connection.reset()
     wait_until(lambda: site.hooks, "the hook")
     env = site.hooks[0]
-    assert env["evy.aborted"] in (("client-reset",) if how == "reset" else ("client-reset", "client-closed"))
+    assert env["evy.aborted"] in (
+        ("client-reset",) if how == "reset" else ("client-reset", "client-closed")
+    )
     assert abs(env["evy.bytes_acked"] - received) <= 65536
     assert env["evy.bytes_acked"] < 1 << 20
     assert env["evy.body_bytes"] < env["evy.content_length"] == TOTAL

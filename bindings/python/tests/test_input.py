@@ -4,6 +4,7 @@
 import hashlib
 import threading
 
+import evy
 import pytest
 from client import Connection, chunks, pattern, raw_request
 
@@ -37,7 +38,9 @@ def chunked_request(*pieces):
 LINES = b"one\ntwo\n\nfour without end"
 
 
-@pytest.mark.parametrize("raw", [raw_request("POST", "/", body=LINES), chunked_request(LINES[:6], LINES[6:])])
+@pytest.mark.parametrize(
+    "raw", [raw_request("POST", "/", body=LINES), chunked_request(LINES[:6], LINES[6:])]
+)
 def test_reading(upload, raw):
     def use(env):
         body = env["wsgi.input"]
@@ -156,3 +159,105 @@ def test_a_client_that_leaves_in_mid_body(serve):
     server.log.access()
     assert isinstance(outcomes[0], OSError) and outcomes[1]["evy.aborted"] == "client-reset"
     assert not server.log.matching("Traceback")
+
+
+def with_trailers(*pieces):
+    return b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n" + chunks(
+        *pieces, last=b"0\r\nX-Sum: 42\r\n\r\n"
+    )
+
+
+def test_everything_a_file_can_do(upload):
+    def use(env):
+        body = env["wsgi.input"]
+        room = bytearray(4)
+        assert (body.readinto(room), bytes(room)) == (4, b"one\n")
+        assert body.readable() and not body.closed
+        assert [next(body), next(body)] == [b"two\n", b"\n"]
+        assert (body.readinto(bytearray(0)), body.read(4), body.read()) == (0, b"four", b" without end")
+        assert body.readinto(room) == 0
+        return b"ok"
+
+    for raw in (raw_request("POST", "/", body=LINES), chunked_request(LINES)):
+        assert upload(use, raw) == b"ok"
+
+
+def test_trailers(upload):
+    def use(env):
+        env["wsgi.input"].read()
+        return repr(env["evy.trailers"]).encode()
+
+    assert upload(use, with_trailers(b"a", b"b")) == b"(('X-Sum', '42'),)"
+    assert upload(use, chunked_request(b"a")) == b"()"
+
+
+def test_chunks_may_be_streamed(serve):
+    """The application has the first chunk while the client still holds back the second."""
+    has_half, trailers = threading.Event(), []
+
+    def site(env, start_response):
+        assert env["HTTP_TRANSFER_ENCODING"] == "chunked" and "CONTENT_LENGTH" not in env
+        env["evy.posthooks"].append((lambda env: trailers.append(env["evy.trailers"]), (), {}))
+        assert env["wsgi.input"].read(5) == b"first"
+        has_half.set()
+        rest = env["wsgi.input"].read()
+        start_response("200 OK", [])
+        return [rest]
+
+    server = serve(site, chunked_input="stream")
+    with Connection(server) as connection:
+        raw = with_trailers(b"first", b"second")
+        at = raw.index(b"6\r\nsecond")
+        connection.send(raw[:at])
+        assert has_half.wait(10)
+        assert connection.send(raw[at:]).response().body == b"second"
+    server.log.access()
+    assert trailers == [(("X-Sum", "42"),)]
+
+
+def test_broken_chunks_of_a_stream_are_an_error_of_their_own(serve):
+    errors = []
+
+    def site(env, start_response):
+        try:
+            env["wsgi.input"].read()
+        except ValueError as error:
+            errors.append(error)
+            raise
+
+    with Connection(serve(site, chunked_input="stream")) as connection:
+        connection.send(raw_request("POST", "/", ["Transfer-Encoding: chunked"]) + b"5\r\nabcdeXX")
+        assert connection.response().status == 400
+    assert isinstance(errors[0], evy.wsgi.ChunkReadError) and isinstance(errors[0], OSError)
+
+
+def test_reading_in_another_thread_and_too_late(serve):
+    bodies, results = [], []
+
+    def read(body):
+        try:
+            results.append(body.read())
+        except ValueError as error:
+            results.append(str(error))
+
+    def site(env, start_response):
+        bodies.append(env["wsgi.input"])
+        if env["PATH_INFO"] == "/thread":
+            thread = threading.Thread(target=read, args=bodies)
+            thread.start()
+            thread.join()
+        start_response("200 OK", [])
+        return [b"x"]
+
+    server = serve(site)
+    with Connection(server) as connection:
+        connection.request("POST", "/thread", body=b"body")
+        assert results.pop() == b"body" and bodies.pop()
+        connection.request("POST", "/", body=b"body")
+    read(bodies[0])
+    assert "over" in results[0]
+
+
+def test_wrong_chunked_input_is_named():
+    with evy.listen(("127.0.0.1", 0)) as sock, pytest.raises(ValueError, match="chunked_input 'live'"):
+        evy.wsgi.Server(sock, print, chunked_input="live")

@@ -228,7 +228,7 @@ class Socket(socket.socket):
 sock = evy.listen(('127.0.0.1', 0))
 print(sock.getsockname()[1])
 sock = Socket(fileno=sock.detach())
-evy.wsgi.server(sock, site, log_format='%(aborted)s', grace_seconds=None)
+evy.wsgi.server(sock, site, log_format='%(aborted)s', grace=None)
 """)
     port = int(run.out.expect(r"^\d+$"))
     run.err.expect("starting up")

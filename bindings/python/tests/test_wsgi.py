@@ -6,7 +6,7 @@ import threading
 import wsgiref.validate
 
 import pytest
-from client import Connection, raw_request, wait_until
+from client import Connection, chunks, raw_request, wait_until
 
 
 def answer_of(server, method="GET", target="/", fields=(), body=None):
@@ -18,23 +18,39 @@ def fixed(*pieces, headers=(), status="200 OK"):
     """A site with an answer of these pieces."""
 
     def site(env, start_response):
-        start_response(status, list(headers))
+        start_response(status, list(headers) if headers == () else headers)
         return list(pieces)
 
     return site
 
 
-def test_the_validator_has_nothing_to_say(serve):
-    def site(env, start_response):
-        env["wsgi.input"].read(1)
-        env["wsgi.input"].readline()
-        list(env["wsgi.input"])
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return [b"valid"]
+@pytest.mark.filterwarnings("error::wsgiref.validate.WSGIWarning")
+@pytest.mark.parametrize("threads", [8, 1])
+@pytest.mark.parametrize("result", [list, iter])
+def test_the_validator_has_nothing_to_say(either, result, threads):
+    seen = []
 
-    server = serve(wsgiref.validate.validator(site))
-    assert answer_of(server).body == b"valid"
-    assert answer_of(server, "POST", "/a%20b?c=d", ["X-Y: z"], b"1\n2\n3").body == b"valid"
+    def site(env, start_response):
+        body = env["wsgi.input"]
+        pieces = [body.read(1), body.readline(), *body.readlines(), *body, body.read(5)]
+        seen.append(b"".join(pieces))
+        env["wsgi.errors"].write("")
+        env["wsgi.errors"].flush()
+        write = start_response("200 OK", [("Content-Type", "text/plain"), ("X-Empty", "")])
+        if env["QUERY_STRING"] == "write":
+            write(b"written ")
+        return result([b"va", b"", b"lid"])
+
+    server = either(wsgiref.validate.validator(site), threads=threads)
+    with Connection(server) as connection:
+        assert connection.get("/").body == b"valid"
+        assert connection.get("/a%20b/?write", "X-Y: z", "X-Y: \xe9").body == b"written valid"
+        assert connection.request("POST", "/?c=d", ["Content-Type: a/b"], b"1\n2\n3").body == b"valid"
+        raw = raw_request("PUT", "/", ["Transfer-Encoding: chunked"]) + chunks(b"4\n5", b"6")
+        assert connection.send(raw).response().body == b"valid"
+        head = connection.request("HEAD", "/")
+        assert (head.status, head.body, head["Content-Type"]) == (200, b"", "text/plain")
+    assert seen == [b"", b"", b"1\n2\n3", b"4\n56", b""]
     assert not server.log.matching("Traceback")
 
 
@@ -135,10 +151,21 @@ def test_exc_info_after_the_first_byte_raises_it(serve):
         ("200 OK\r\nX-C: d", [], "status"),
         ("20X OK", [], "status"),
         ("101 Switching", [], "status"),
-        ("200 OK", [("X A", "b")], "response head"),
-        ("200 OK", [("Content-Length", "many")], "response head"),
-        ("200 OK", [("X-A", 3)], "TypeError"),
-        ("200 OK", [("X-A", "\u20ac")], "UnicodeEncodeError"),
+        ("200 OK\u20ac", [], "status.*not latin-1"),
+        (b"200 OK", [], "TypeError: the status has to be a str"),
+        (200, [], "TypeError: the status has to be a str"),
+        ("200 OK", [("X A", "b")], "ValueError: response header 'X A': characters not allowed in its name"),
+        ("200 OK", [("", "b")], "response header ''"),
+        ("200 OK", [("Content-Length", "many")], "ValueError: response header 'Content-Length': 'many'"),
+        ("200 OK", [("content-length", "-1")], "ValueError: response header 'content-length': '-1'"),
+        ("200 OK", [("X-A", 3)], "TypeError: response header 'X-A': .* 3 is int"),
+        ("200 OK", [(b"X-A", "b")], "TypeError: response header b'X-A': .* is bytes"),
+        ("200 OK", [("X-A", "b", "c")], r"TypeError: .* has to be a tuple \(name, value\)"),
+        ("200 OK", [["X-A", "b"]], r"TypeError: .* has to be a tuple \(name, value\)"),
+        ("200 OK", (("X-A", "b"),), "TypeError: response headers have to be a list"),
+        ("200 OK", {"X-A": "b"}, "TypeError: response headers have to be a list"),
+        ("200 OK", [("X-A", "\u20ac")], "ValueError: response header 'X-A': .* is not latin-1"),
+        ("200 OK", [("X-\u20ac", "a")], "ValueError: response header 'X-\u20ac'"),
     ],
 )
 def test_a_bad_head_is_the_applications_error(serve, status, headers, text):
@@ -154,7 +181,10 @@ def test_a_bad_head_is_the_applications_error(serve, status, headers, text):
     [
         (lambda env, start_response: [b"x"], r"before start_response\(\)"),
         (lambda env, start_response: iter([b"x"]), r"before start_response\(\)"),
-        (lambda env, start_response: start_response("200 OK", []) and start_response("200 OK", []), "twice"),
+        (
+            lambda env, start_response: start_response("200 OK", []) and start_response("200 OK", []),
+            "twice",
+        ),
         (lambda env, start_response: start_response("200 OK", []) and None, "TypeError"),
         (fixed(3), "has to be bytes, not int"),
         (fixed("\u00e9"), "UnicodeEncodeError"),

@@ -1,28 +1,42 @@
 # SPDX-License-Identifier: MIT
-"""_application - runs a WSGI application and its post hooks for the callbacks of the library."""
+"""_application - runs a WSGI application and its post hooks for the callbacks of the library.
+
+A request goes through make, attach, call, send, close, leave; what goes wrong on the way ends in failed. The
+hooks come in a callback of their own, when the end of the answer is known.
+"""
 
 from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from evy import _errors, _lib
 from evy._lib import lib
 from evy.web._environ import Environ, outcome
-from evy.web._input import attach
+from evy.web._exchange import Idle
+from evy.web._input import attach, trailers
 from evy.web._log import Log, report_unraisable
-from evy.web._response import Response
+from evy.web._response import Manner, Response
 
 PHRASES = {400: "400 Bad Request", 408: "408 Request Timeout", 413: "413 Content Too Large"}
+_ENDS = (SystemExit, KeyboardInterrupt)
+
+
+class Work(NamedTuple):
+    """A request between two callbacks. result: what the application returned, still to be sent and closed."""
+
+    env: dict[str, Any]
+    response: Response
+    result: Any = None
 
 
 class Application:
     """One WSGI callable behind a server.
 
     Ownership: the callbacks handed to the library live as long as this object, so the server keeps it until
-    the library has finished. Thread: the library's threads, many at once; no exception leaves a callback.
+    the library has finished. Thread: those lent to the library, many at once; no exception leaves a callback.
     """
 
     def __init__(
@@ -31,26 +45,31 @@ class Application:
         environ: Environ,
         log: Log,
         *,
+        manner: Manner,
+        hook_keys: tuple[str, ...],
+        can_wait: bool,
         is_buffered: bool,
-        capitalizes: bool,
-        piece_bytes_min: int,
-        shows_traceback: bool,
+        streams_chunks: bool,
+        error_body: str | None,
         run: Callable[..., Any] | None,
         on_exit: Callable[[BaseException], None],
     ) -> None:
         self._site = site
         self._environ = environ
         self._log = log
+        self._hook_keys = hook_keys
         self._is_buffered = is_buffered
-        self._capitalizes = capitalizes
-        self._piece_bytes_min = piece_bytes_min
-        self._shows_traceback = shows_traceback
+        self._streams_chunks = streams_chunks
+        self._error_body = error_body
         self._run = run
         self._on_exit = on_exit
-        self._hooked: dict[int, dict[str, Any]] = {}
+        self._open: dict[int, Work] = {}
         self._inside: set[int] = set()
+        self.idle = Idle()
         self.on_request = _lib.HandlerFunction(self._request_arrived)
         self._on_hooks = _lib.HandlerFunction(self._response_over)
+        self._on_writable = _lib.HandlerFunction(self._client_took)
+        self._manner = manner if can_wait else manner._replace(on_writable=self._on_writable)
 
     @property
     def is_inside(self) -> bool:
@@ -62,60 +81,76 @@ class Application:
     def _request_arrived(self, _user: int | None, req: int) -> None:
         try:
             if self._run is None:
-                self._serve(req)
+                self.serve(req)
             else:
-                self._run(self._serve, req)
+                self._run(self.serve, req)
         except BaseException:
-            report_unraisable("a request")
+            # The library answers what nobody else has answered.
+            self._log.error("a request could not be served")
 
-    def _serve(self, req: int) -> None:
-        env = self._environ.make(req)
-        is_head = env["REQUEST_METHOD"] == "HEAD"
-        response = Response(req, is_head, self._capitalizes, self._piece_bytes_min)
-        live = None
+    def serve(self, req: int) -> None:
+        """The whole handler."""
         inside = threading.get_ident()
         self._inside.add(inside)
         try:
-            live = attach(req, env, self._is_buffered)
-            self._call(env, response)
-        except _errors.ClientGone:
-            pass
-        except _errors.BodyError as error:
-            self._body_failed(response, error)
-        except BaseException as error:
-            self._failed(response, error)
+            env, response = self.make(req)
+            paused = None
+            try:
+                self.attach(env, response)
+                paused = self.call(env, response)
+            except BaseException as error:
+                self.failed(env, response, error)
+            if paused is None:
+                self.leave(req, env, response)
+            else:
+                self._pause(req, Work(env, response, paused))
         finally:
-            if live is not None:
-                live.detach()
-            self._add_hooks(req, env)
             self._inside.discard(inside)
 
-    def _call(self, env: dict[str, Any], response: Response) -> None:
-        result = self._site(env, response.start)
-        try:
-            response.run(result)
-        finally:
-            close = getattr(result, "close", None)
-            if close is not None:
-                close()
+    def make(self, req: int) -> tuple[dict[str, Any], Response]:
+        """environ, but for what attach() adds, and the answer that is not begun."""
+        env = self._environ.make(req)
+        return env, Response(req, env, self._manner, self.idle)
 
-    def _failed(self, response: Response, error: BaseException) -> None:
+    def attach(self, env: dict[str, Any], response: Response) -> None:
+        """Adds wsgi.input and the functions of the request. Errors: BodyError, OSError."""
+        attach(response, env, is_buffered=self._is_buffered, streams_chunks=self._streams_chunks)
+        self._environ.bind(env, response)
+
+    def call(self, env: dict[str, Any], response: Response) -> Any:
+        """Runs the application; what it returned if that has to be resumed, None if all is said."""
+        result = self._site(env, response.start)
+        return self.send(result, lambda: response.run(result))
+
+    def send(self, result: Any, advance: Callable[[], bool]) -> Any:
+        """Sends with advance(), and closes the result unless it has to be resumed; the same as call()."""
+        try:
+            is_done = advance()
+        except BaseException:
+            _close(result)
+            raise
+        if not is_done:
+            return result
+        _close(result)
+        return None
+
+    def failed(self, env: dict[str, Any], response: Response, error: BaseException) -> None:
         """A response that had begun is left unfinished: the library cuts it, so that the client can tell."""
-        self._log.error("exception in the application")
-        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+        if isinstance(error, _errors.ClientGone):
+            return
+        if isinstance(error, _errors.BodyError):
+            # The client's fault, which the application did not handle: no traceback.
+            if error.status is not None and not response.has_begun:
+                phrase = PHRASES[error.status]
+                self._answer(response, phrase, f"{phrase[4:]}\n")
+            return
+        where = f"{env.get('REQUEST_METHOD')} {env.get('RAW_URI')}"
+        self._log.error(f"exception in the application at {where!a}")
+        if isinstance(error, _ENDS):
             self._on_exit(error)
         if not response.has_begun:
-            self._answer(
-                response,
-                "500 Internal Server Error",
-                traceback.format_exc() if self._shows_traceback else "Internal Server Error\n",
-            )
-
-    def _body_failed(self, response: Response, error: _errors.BodyError) -> None:
-        """The client's fault, which the application did not handle: no traceback."""
-        if error.status is not None and not response.has_begun:
-            phrase = PHRASES[error.status]
-            self._answer(response, phrase, f"{phrase[4:]}\n")
+            text = traceback.format_exc() if self._error_body is None else self._error_body
+            self._answer(response, "500 Internal Server Error", text)
 
     def _answer(self, response: Response, status: str, text: str) -> None:
         try:
@@ -123,36 +158,120 @@ class Application:
         except _errors.ClientGone:
             return
 
+    def leave(self, req: int, env: dict[str, Any], response: Response) -> None:
+        """The last of the handler: from here on only hooks know the request."""
+        has_hooks = any(env.get(key) for key in self._hook_keys)
+        response.leave(has_hooks and self._add_hooks(req, Work(env, response)))
+
+    # An answer that its client takes slowly, where no thread can wait for it
+
+    def _pause(self, req: int, work: Work) -> None:
+        lib.evy_req_retain(req)
+        # The hook brings the end, also that of a client that never takes the rest.
+        if self._add_hooks(req, work):
+            work.response.rest()
+        else:
+            self._quietly_close(work)
+            lib.evy_req_release(req)
+            work.response.leave(False)
+
+    def _client_took(self, _user: int | None, req: int) -> None:
+        try:
+            work = self._open.get(req)
+            if work is not None and work.result is not None:
+                self._resume(req, work)
+        except BaseException:
+            report_unraisable("a streamed answer")
+
+    def _resume(self, req: int, work: Work) -> None:
+        inside = threading.get_ident()
+        self._inside.add(inside)
+        work.response.enter()
+        paused = None
+        try:
+            paused = self.send(work.result, work.response.resume)
+        except BaseException as error:
+            self.failed(work.env, work.response, error)
+        finally:
+            self._inside.discard(inside)
+        if paused is not None:
+            work.response.rest()
+            return
+        self._open[req] = work._replace(result=None)
+        work.response.leave(True)
+        lib.evy_req_release(req)
+
+    def _quietly_close(self, work: Work) -> None:
+        try:
+            _close(work.result)
+        except BaseException as error:
+            self._log.error("exception in close() of the application's result")
+            if isinstance(error, _ENDS):
+                self._on_exit(error)
+
     # Post hooks
 
-    def _add_hooks(self, req: int, env: dict[str, Any]) -> None:
-        if not env.get("evy.posthooks"):
-            return
-        self._hooked[req] = env
-        status = lib.evy_posthook_add(req, self._on_hooks, None, _lib.NO_DROP)
+    def _add_hooks(self, req: int, work: Work) -> bool:
+        self._open[req] = work
+        status: int = lib.evy_posthook_add(req, self._on_hooks, None, _lib.NO_DROP)
         if status < 0:
-            del self._hooked[req]
+            del self._open[req]
             self._log.line(f"post hooks were not run: {_errors.make(status)}", _lib.LOG_ERROR)
+        return status >= 0
 
     def _response_over(self, _user: int | None, req: int) -> None:
         inside = threading.get_ident()
         self._inside.add(inside)
+        work = self._open.pop(req)
         try:
-            env = self._hooked.pop(req)
-            env.update(outcome(req))
-            # Hooks that a hook appends to the list run too.
-            for hook in env["evy.posthooks"]:
-                self._call_hook(env, hook)
+            work.response.enter()
+            if work.result is not None:
+                self._quietly_close(work)
+                work.response.leave(True)
+                work.response.enter()
+                lib.evy_req_release(req)
+            work.env.update(outcome(req))
+            if "HTTP_TRANSFER_ENCODING" in work.env:
+                work.env["evy.trailers"] = trailers(work.response)
+            for hook in self._hooks(work.env):
+                self._call_hook(work.env, hook)
         except BaseException:
             report_unraisable("post hooks")
         finally:
+            work.response.end()
             self._inside.discard(inside)
 
+    def _hooks(self, env: dict[str, Any]) -> Iterator[Any]:
+        """Those of environ; the ones that a hook appends come too."""
+        seen: list[Any] = []
+        for key in self._hook_keys:
+            hooks = env.get(key)
+            if hooks is None or any(hooks is one for one in seen):
+                continue
+            seen.append(hooks)
+            if isinstance(hooks, (list, tuple)):
+                yield from hooks
+            else:
+                self._log.line(
+                    f"environ[{key!r}] is a {type(hooks).__name__}, not a list: no hooks of it were run",
+                    _lib.LOG_ERROR,
+                )
+
     def _call_hook(self, env: dict[str, Any], hook: Any) -> None:
+        if not (isinstance(hook, (tuple, list)) and len(hook) == 3 and callable(hook[0])):
+            why = "it has to be a tuple (function, args, kwargs)"
+            self._log.line(f"exception in post hook {hook!r}: {why}", _lib.LOG_ERROR)
+            return
         try:
             function, args, kwargs = hook
             function(env, *args, **kwargs)
         except BaseException as error:
             self._log.error(f"exception in post hook {hook!r}")
-            if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            if isinstance(error, _ENDS):
                 self._on_exit(error)
+
+
+def _close(result: Any) -> None:
+    close = getattr(result, "close", None)
+    if close is not None:
+        close()

@@ -3,59 +3,91 @@
 
 A body with a Content-Length is read live, piece by piece, and the first read is what sends 100 Continue. A
 chunked one is taken in ahead of the application (memory, then a temporary file), because many applications
-trust CONTENT_LENGTH alone and would see no body.
+trust CONTENT_LENGTH alone and would see no body; chunked_input='stream' leaves it live too.
 """
 
 from __future__ import annotations
 
 import ctypes
 import io
+import socket
 import tempfile
-from ctypes import byref, c_char, c_size_t
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Iterable
+from ctypes import byref, c_size_t
+from typing import Any, Protocol, cast
 
-from evy import _errors, _lib
+from evy import _lib
 from evy._lib import lib
+from evy.web._exchange import Exchange
 
 PIECE_BYTES = 16 << 10
 IN_MEMORY_BYTES_MAX = 64 << 10
 
 
 class Body(Protocol):
-    """What an application may call on wsgi.input."""
+    """What an application may call on wsgi.input. Errors of reading: BodyError (an OSError)."""
 
     def read(self, size: int = -1, /) -> bytes: ...
     def readline(self, size: int = -1, /) -> bytes: ...
     def readlines(self, hint: int = -1, /) -> list[bytes]: ...
+    def readinto(self, room: Any, /) -> int: ...
     def __iter__(self) -> Any: ...
+    def get_socket(self) -> socket.socket: ...
+    def set_hundred_continue_response_headers(
+        self, headers: Iterable[tuple[str, str]], capitalize_response_headers: bool = True
+    ) -> None: ...
+    def send_hundred_continue_response(self) -> None: ...
+
+
+class _Beside:
+    """What the ancestors put on wsgi.input besides reading."""
+
+    exchange: Exchange
+
+    def get_socket(self) -> socket.socket:
+        """As env['evy.take_socket'](), under the ancestors' name."""
+        return self.exchange.take_socket()
+
+    def set_hundred_continue_response_headers(
+        self, headers: Iterable[tuple[str, str]], capitalize_response_headers: bool = True
+    ) -> None:
+        """Headers of 100 Continue, which goes out at the first read if the client waits for it."""
+        self.exchange.continue_headers = list(headers), capitalize_response_headers
+
+    def send_hundred_continue_response(self) -> None:
+        """Sends 100 Continue now, with the headers set; any number of times, until the answer begins."""
+        self.exchange.send_continue()
+
+
+class MemoryInput(_Beside, io.BytesIO):
+    """A body that is here as a whole, or no body."""
+
+
+class StreamInput(_Beside, io.BufferedReader):
+    """A body that is read from the connection, or from a temporary file."""
 
 
 class LiveBody(io.RawIOBase):
     """Reads straight from a request; every read waits for at least one byte.
 
-    Lifetime: detach() when the request is over; reads raise ValueError from then on.
+    Lifetime: the handler's; reads raise ValueError later.
     """
 
-    def __init__(self, req: int) -> None:
-        self._req: int | None = req
-
-    def detach(self) -> None:
-        self._req = None
+    def __init__(self, exchange: Exchange, waits_for_continue: bool = False) -> None:
+        self._exchange = exchange
+        self._waits_for_continue = waits_for_continue
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, room: Any) -> int:
         """Bytes put into room, 0 at the end. Errors: BodyError; the library's deadlines bound the wait."""
-        if self._req is None:
-            raise ValueError("read of the body of a request that is over")
-        view = memoryview(room)
-        if not view.nbytes:
-            return 0
-        count = lib.evy_body_read(self._req, byref(c_char.from_buffer(view)), view.nbytes, _lib.FOR_EVER)
-        if count < 0:
-            raise _errors.body_error(count)
-        return count
+        if self._waits_for_continue:
+            self._waits_for_continue = False
+            # Without headers the library sends it by itself.
+            if self._exchange.continue_headers is not None:
+                self._exchange.send_continue()
+        return self._exchange.read_body(room)
 
     def readall(self) -> bytes:
         room = bytearray(PIECE_BYTES)
@@ -65,44 +97,53 @@ class LiveBody(io.RawIOBase):
         return b"".join(pieces)
 
 
-def attach(req: int, env: dict[str, Any], is_buffered: bool) -> LiveBody | None:
-    """Sets env['wsgi.input'], and CONTENT_LENGTH for a chunked body; what is returned is to be detached.
+def attach(exchange: Exchange, env: dict[str, Any], *, is_buffered: bool, streams_chunks: bool) -> None:
+    """Sets env['wsgi.input'], and CONTENT_LENGTH for a chunked body that is taken in whole.
 
-    is_buffered: the library has the whole body already (option body=buffer). Errors: BodyError.
+    is_buffered: the library has the whole body already (option body=buffer). Errors: BodyError, OSError.
     """
-    is_chunked = env.pop("HTTP_TRANSFER_ENCODING", None) is not None
-    if not is_chunked and "CONTENT_LENGTH" not in env:
-        env["wsgi.input"] = io.BytesIO()
+    is_chunked = "HTTP_TRANSFER_ENCODING" in env
+    body: MemoryInput | StreamInput
+    if not is_chunked and env.get("CONTENT_LENGTH", "0") == "0":
+        body = MemoryInput()
     elif is_buffered:
-        env["wsgi.input"] = io.BytesIO(_whole(req))
-    elif not is_chunked:
-        live = LiveBody(req)
-        env["wsgi.input"] = io.BufferedReader(live, PIECE_BYTES)
-        return live
-    else:
-        body, byte_count = _spooled(LiveBody(req))
-        env["wsgi.input"] = body
+        # What was chunked has a CONTENT_LENGTH here.
+        body = MemoryInput(_bytes_of(exchange, lib.evy_body_buffer))
+        env["evy.trailers"] = trailers(exchange)
+    elif is_chunked and not streams_chunks:
+        body, byte_count = _spooled(LiveBody(exchange))
+        del env["HTTP_TRANSFER_ENCODING"]
         env["CONTENT_LENGTH"] = str(byte_count)
-    return None
+        env["evy.trailers"] = trailers(exchange)
+    else:
+        live = LiveBody(exchange, env.get("HTTP_EXPECT", "").lower() == "100-continue")
+        body = StreamInput(cast(io.RawIOBase, live), PIECE_BYTES)
+    body.exchange = exchange
+    env["wsgi.input"] = env["evy.input"] = body
 
 
-def _whole(req: int) -> bytes:
+def _bytes_of(exchange: Exchange, function: Any) -> bytes:
     byte_count = c_size_t()
-    start = lib.evy_body_buffer(req, byref(byte_count))
+    start = exchange.call(function, byref(byte_count))
     return ctypes.string_at(start, byte_count.value) if start else b""
 
 
-def _spooled(live: LiveBody) -> tuple[BinaryIO, int]:
+def trailers(exchange: Exchange) -> tuple[tuple[str, str], ...]:
+    """The fields behind a chunked body that was read to its end."""
+    return tuple(_lib.pairs(_bytes_of(exchange, lib.evy_body_trailers)))
+
+
+def _spooled(live: LiveBody) -> tuple[MemoryInput | StreamInput, int]:
     """The body from its start, and its length in bytes; beyond 64 KiB it lies in an unlinked file."""
-    body: Any = io.BytesIO()
+    body: Any = MemoryInput()
     room = bytearray(PIECE_BYTES)
     byte_count = 0
     while count := live.readinto(room):
         if byte_count <= IN_MEMORY_BYTES_MAX < byte_count + count:
-            file = tempfile.TemporaryFile()
-            file.write(body.getvalue())
+            file = tempfile.TemporaryFile(buffering=0)
+            file.write(body.getbuffer())
             body = file
         body.write(memoryview(room)[:count])
         byte_count += count
     body.seek(0)
-    return body, byte_count
+    return body if isinstance(body, MemoryInput) else StreamInput(body, PIECE_BYTES), byte_count

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import os
 import threading
@@ -14,39 +13,54 @@ from typing import Any
 from evy import _errors, _lib
 from evy._config import Config
 from evy._lib import lib
+from evy.web import _keywords, _running
 from evy.web._application import Application
 from evy.web._environ import Environ
-from evy.web._log import Log, report_unraisable
+from evy.web._exchange import Idle
+from evy.web._keywords import DEFAULT_LOG_FORMAT
+from evy.web._log import Logs
+from evy.web._response import Manner
+from evy.web._stats import Stats, stats_of
 
-DEFAULT_LOG_FORMAT = (
-    '%(client_ip)s - - [%(date_time)s] "%(request_line)s" %(status_code)s %(body_length)s %(wall_seconds).6f'
-)
-_VERSIONS = {"HTTP/1.0": "1.0", "HTTP/1.1": "1.1"}
-_EXIT_SECONDS_MAX = 5.0
 _SLICE_SECONDS = 0.2
+_METRICS_BYTES_MAX = 16384
+_GRACE_SECONDS = 30.0
 
 
 class Server:
     """One WSGI server; any number of them may live in a process, each with its own threads.
 
-    sock: a bound stream socket, one from evy.wrap_ssl, or a sequence of them. The server uses a duplicate:
-        close yours, or clients that come after stop() will queue at it.
-    site: the WSGI application. It may block: up to option `threads` (32) requests run side by side, so it has
-        to be thread-safe; with threads=1 it runs alone, bodies are taken whole ahead of it, and a streamed
-        answer waits in memory.
+    sock: a bound stream socket, one from evy.wrap_ssl, an address as in evy_config_listen ("127.0.0.1:8080",
+        "unix:/run/a.sock?mode=660"), or a list of these. The server uses a duplicate of a socket: close
+        yours, or clients that come after stop() will queue at it.
+    site: the WSGI application. It may block: up to option `threads` (32) requests run side by side, each in a
+        thread that Python made, so it has to be thread-safe. With threads=1 it runs alone: bodies are taken
+        whole ahead of it, a long streamed answer is continued whenever its client has taken some, and what
+        goes through write() waits in memory.
     log: a file-like object or a logging.Logger; None: sys.stderr. log_output=False: nothing is logged.
-    log_format: one access line, %(field)s; an unknown field is a ConfigError here. log_x_forwarded_for: put
-        what X-Forwarded-For claims ahead of client_ip.
+    access_log: where access lines go instead: "off", "stderr", "fd:N", a file's path, or an object like log.
+    log_format: one access line, %(field)s, or "common", "combined", "json"; an unknown field is a ConfigError
+        here. log_x_forwarded_for: put what X-Forwarded-For claims ahead of client_ip.
     environ: keys for every request's environ, of any type; the request's own win, but for wsgi.url_scheme.
     max_size: open connections, idle ones included; None: option max_connections.
     max_http_version: "HTTP/1.1" or "HTTP/1.0". keepalive: False closes after each request; a number is the
-        time in seconds to wait for the next one. socket_timeout: seconds for the head, each pause in a body,
-        a client that does not read, and the next request.
+        time in seconds to wait for the next one. socket_timeout: seconds for the handshake, the head, each
+        pause in a body, a client that does not read, and the next request.
     minimum_chunk_size: bytes to gather from small pieces of a streamed body; None: each goes out at once.
+    chunked_input: 'buffer' (the default) takes a chunked body in ahead of the application, which finds its
+        CONTENT_LENGTH; 'stream' hands it over live, with HTTP_TRANSFER_ENCODING and no CONTENT_LENGTH.
     url_length_limit: a request line of so many bytes, with its line end, is refused with 414.
     custom_pool: an executor (submit) or a pool (spawn) in which the application runs.
     debug: answer an exception with its traceback. capitalize_response_headers: content-type is sent as
         Content-Type.
+    trusted_proxies: a list, or a text, of the proxies whose forwarded headers count; proxy_protocol: True
+        requires the PROXY protocol.
+    grace: seconds that stop() gives running requests where it is not told; None: for ever.
+    compat: 'eventlet' restores what evy does otherwise on purpose: SERVER_PROTOCOL is HTTP/1.0, repeated
+        headers are joined with ',', QUERY_STRING is absent without '?', CONTENT_TYPE defaults to text/plain,
+        small pieces gather to 4096 bytes, chunked bodies are live, HTTP/1.1 without Host is served, 1024
+        connections, start_response may be called again until the first byte; and environ has headers_raw and
+        the keys eventlet.posthooks, .input, .minimum_write_chunk_size and .set_idle.
     options: any option of the library by name, such as threads=8, body_timeout=20, max_body_size="64m":
         times in seconds, sizes in bytes, or texts as in evy.h.
 
@@ -73,52 +87,99 @@ class Server:
         debug: bool = False,
         socket_timeout: float | None = None,
         capitalize_response_headers: bool = True,
+        access_log: Any = None,
+        chunked_input: str | None = None,
+        trusted_proxies: str | Sequence[str] | None = None,
+        proxy_protocol: bool | str | None = None,
+        grace: float | None = _GRACE_SECONDS,
+        compat: str | None = None,
         **options: Any,
     ) -> None:
         if not callable(site):
-            raise TypeError("site is not callable")
-        self._handle: int | None = None
-        self._lock = threading.RLock()
-        self._thread: threading.Thread | None = None
-        self._ended = threading.Event()
-        self._failure: BaseException | None = None
-        self._log = Log(log, log_output)
-        self.is_stopping = False
-        # Sockets that stop() closes, so that nobody queues where nobody accepts any more.
-        self.owned_sockets: Sequence[Any] = ()
+            raise TypeError(f"site is a {type(site).__name__}: it is not callable")
+        self._prepare(grace)
+        self._logs = Logs(log, log_output, access_log)
+        is_compat = _keywords.is_compat(compat)
         settings = {
             "log_x_forwarded_for": bool(log_x_forwarded_for),
             "access_log_format": log_format,
             "max_request_line": url_length_limit,
-            **_connection_settings(max_size, max_http_version, keepalive, socket_timeout),
+            **_keywords.connection_options(
+                max_size, max_http_version, keepalive, socket_timeout, is_compat
+            ),
+            **_keywords.proxy_options(trusted_proxies, proxy_protocol),
             **options,
         }
-        socks = sock if isinstance(sock, Sequence) else [sock]
         with Config() as config:
             for key, value in settings.items():
                 config.set(key, value)
-            is_threaded = config.get("threads") != "1"
-            if "body" not in options and is_threaded:
+            self._lent_count = _keywords.threads_of(config).lent
+            if "body" not in options and _keywords.threads_of(config).can_wait:
                 config.set("body", "stream")
-            self._application = Application(
+            self._application = self._make_application(
+                config,
                 site,
-                Environ(environ, is_threaded, config.get("allow_encoded_nul") == "true"),
-                self._log,
-                is_buffered=config.get("body") == "buffer",
-                capitalizes=capitalize_response_headers,
-                piece_bytes_min=minimum_chunk_size or 0,
-                shows_traceback=debug,
-                run=_pool_runner(custom_pool),
-                on_exit=self._exit_requested,
+                environ,
+                manner=_keywords.manner(minimum_chunk_size, capitalize_response_headers, is_compat),
+                is_compat=is_compat,
+                streams_chunks=_keywords.streams_chunks(chunked_input, is_compat),
+                error_body=_keywords.error_body(debug, is_compat),
+                run=_keywords.pool_runner(custom_pool),
             )
-            self._route_logs(config, options)
-            self._open(config, socks)
+            self._logs.route(config, options)
+            self._open(config, list(sock) if isinstance(sock, (list, tuple)) else [sock])
+
+    def _prepare(self, grace: float | None) -> None:
+        self._handle: int | None = None
+        self._lock = threading.RLock()
+        self._threads: list[threading.Thread] = []
+        self._lent = 0
+        self._takes_more = True
+        self._is_started = False
+        self._ended = threading.Event()
+        self._failure: BaseException | None = None
+        self._stats = Stats()
+        self.grace = grace
+        self.is_stopping = False
+        # Sockets that stop() closes, so that nobody queues where nobody accepts any more.
+        self.owned_sockets: Sequence[Any] = ()
+
+    def _make_application(
+        self,
+        config: Config,
+        site: Callable[..., Any],
+        environ: Mapping[str, Any] | None,
+        *,
+        manner: Manner,
+        is_compat: bool,
+        **keywords: Any,
+    ) -> Application:
+        threads = _keywords.threads_of(config)
+        made = Environ(
+            environ,
+            is_threaded=threads.is_multithreaded,
+            holds_nul=config.get("allow_encoded_nul") == "true",
+            is_compat=is_compat,
+            piece_bytes_min=manner.piece_bytes_min,
+        )
+        return Application(
+            site,
+            made,
+            self._logs.events,
+            manner=manner,
+            hook_keys=("evy.posthooks", "eventlet.posthooks") if is_compat else ("evy.posthooks",),
+            can_wait=threads.can_wait,
+            is_buffered=config.get("body") == "buffer",
+            on_exit=self._exit_requested,
+            **keywords,
+        )
 
     def _open(self, config: Config, socks: Sequence[Any]) -> None:
         config.on_request(self._application.on_request)
         for one in socks:
             config.listen(one)
         self._handle = config.make_server()
+        self._inodes = {_inode(one) for one in socks if not isinstance(one, str)}
         self.ports = [lib.evy_server_port(self._handle, index) for index in range(len(socks))]
         self.addresses = [
             _lib.text(lib.evy_server_address(self._handle, index)) for index in range(len(socks))
@@ -127,42 +188,104 @@ class Server:
     @property
     def port(self) -> int:
         """The real port of the first socket; 0 for a unix socket."""
-        return self.ports[0]
+        return int(self.ports[0])
 
     @property
     def is_running(self) -> bool:
-        return self._thread is not None and not self._ended.is_set()
+        return self._is_started and not self._ended.is_set()
+
+    def serves(self, sock: Any) -> bool:
+        """sock, or a duplicate of it, is one of those that the server was made for."""
+        return any(sock is one for one in self.owned_sockets) or (
+            sock.fileno() >= 0 and _inode(sock) in self._inodes
+        )
+
+    # Seeing inside
+
+    def stats(self) -> Stats:
+        """The counters now, or as they were at the end; all 0 in a forked child."""
+        with self._lock:
+            if self._handle is not None:
+                self._stats = stats_of(self._handle)
+            return self._stats
+
+    @property
+    def outstanding_requests(self) -> int:
+        """Requests that have begun and are not over, hooks included."""
+        return self.stats().requests_active
+
+    def metrics(self) -> str:
+        """The counters in the text format of Prometheus; "" once the server has ended."""
+        room = ctypes.create_string_buffer(_METRICS_BYTES_MAX)
+        with self._lock:
+            if self._handle is None:
+                return ""
+            status = lib.evy_server_metrics(self._handle, room, _METRICS_BYTES_MAX)
+        if status < 0:
+            raise _errors.make(status)
+        return room.value.decode()
 
     # Life
 
     def start(self) -> Server:
-        """Serves on threads of its own, and returns at once. Errors: StateError (started or freed before)."""
+        """Serves on threads of its own, named evy-0 and so on, and returns at once.
+
+        Errors: StateError (started or freed before, or in a forked child; or threads are green ones, of
+        gevent or eventlet), RuntimeError (no thread could be made), MemoryError.
+        """
+        _keywords.refuse_green_threads()
         with self._lock:
-            if self._handle is None or self._thread is not None:
+            if self._handle is None or self._is_started:
                 raise _errors.StateError("the server was started or stopped before")
-            # The library is run on a thread that Python made: entering Python from there costs far less
-            # than from a thread that Python has never seen, such as the library's own.
-            self._thread = threading.Thread(target=self._work, name="evy", daemon=True)
+            status = lib.evy_server_start(self._handle)
+            if status < 0:
+                raise _errors.make(status, _lib.text(lib.evy_server_error(self._handle)))
+            self._is_started = True
+            self._lent = 1  # this thread's, until all others are there
             _running.add(self)
-            self._thread.start()
+            handle = self._handle
+        self._lend_threads(handle)
         return self
 
-    def stop(self, grace_seconds: float | None = 30) -> None:
-        """Stops accepting, lets requests finish for so long (None: for ever), then cuts them.
+    def _lend_threads(self, handle: int) -> None:
+        """Handlers run on threads that Python made: entering Python from there costs far less than from one
+        that Python has never seen. Those that only wait cost nothing but their stack."""
+        try:
+            for number in range(self._lent_count):
+                name = f"evy-{number}"
+                thread = threading.Thread(target=self._work, args=(handle,), name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        except BaseException:
+            # No thread can be made, or a signal handler raised, and the last one may be on its way or not.
+            self.stop()
+            with self._lock:
+                self._takes_more = False
+            # Somebody has to bring to an end what was begun.
+            lib.evy_server_work(handle)
+            self._returned()
+            raise
+        self._returned()
 
-        Returns at once, see join(). A second call may shorten the grace. A server that was never started
-        closes its sockets. Also from a handler, or a signal handler.
+    def stop(self, grace: float | None = -1) -> None:
+        """Stops accepting, lets requests finish for so many seconds, then cuts them.
+
+        grace: None: for ever; left out: what the server was made with. Requests that called
+        env['evy.set_idle'] are cut at once. Returns at once, see join(). A second call may shorten the grace.
+        A server that was never started closes its sockets. Thread: any, also a handler, or a signal handler.
         """
+        if grace is not None and grace < 0:
+            grace = self.grace
         with self._lock:
             self.is_stopping = True
             for one in self.owned_sockets:
-                one.close()
-            if self._thread is None:
+                if hasattr(one, "close"):
+                    one.close()
+            if not self._is_started:
                 self._free()
             elif self._handle is not None:
-                lib.evy_server_stop(
-                    self._handle, -1 if grace_seconds is None else round(grace_seconds * 1000)
-                )
+                lib.evy_server_stop(self._handle, -1 if grace is None else round(grace * 1000))
+        self._application.idle.cut_all()
 
     def join(self, timeout_seconds: float | None = None) -> bool:
         """Waits for the end of a started server. False: the time has passed.
@@ -170,12 +293,14 @@ class Server:
         Errors: StateError (never started, or called by a handler of this server, which would wait for
         itself); what the application raised to end the server (SystemExit).
         """
-        if self._thread is None:
+        if not self._is_started:
             raise _errors.StateError("the server was not started")
         if self._application.is_inside:
             raise _errors.StateError("a handler cannot wait for the server that runs it")
         if not self._wait(timeout_seconds):
             return False
+        for thread in self._threads:
+            thread.join()
         failure, self._failure = self._failure, None
         if failure is not None and not isinstance(failure, KeyboardInterrupt):
             raise failure
@@ -202,23 +327,37 @@ class Server:
         if getattr(self, "_handle", None) is not None:
             self._free()
 
-    def _work(self) -> None:
-        """The thread of a running server."""
-        try:
-            status = lib.evy_server_run(self._handle)
-            if status < 0:
-                self._failure = _errors.make(status, _lib.text(lib.evy_server_error(self._handle)))
-        finally:
-            with self._lock:
-                self._free()
-            self._log.line(f"({os.getpid()}) wsgi exiting")
-            self._log.flush()
-            _running.discard(self)
-            self._ended.set()
+    def _work(self, handle: int) -> None:
+        """A lent thread, until the server has stopped."""
+        with self._lock:
+            if self._handle is None or not self._takes_more:
+                return
+            self._lent += 1
+        status = lib.evy_server_work(handle)
+        with self._lock:
+            if status < 0 and self._failure is None:
+                self._failure = _errors.make(status, _lib.text(lib.evy_server_error(handle)))
+        self._returned()
+
+    def _returned(self) -> None:
+        with self._lock:
+            self._lent -= 1
+            if self._lent:
+                return
+        self._finish()
+
+    def _finish(self) -> None:
+        """The last lent thread is back: nobody is inside the library any more."""
+        with self._lock:
+            self._free()
+        self._logs.ended()
+        _running.discard(self)
+        self._ended.set()
 
     def _free(self) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
+            self._stats = stats_of(handle)
             lib.evy_server_free(handle)
 
     def _exit_requested(self, reason: BaseException) -> None:
@@ -226,83 +365,16 @@ class Server:
         self._failure = reason.with_traceback(None)
         self.stop()
 
-    # Logs
-
-    def _route_logs(self, config: Config, options: Mapping[str, Any]) -> None:
-        """The library writes to stderr by itself; any other log is fed through callbacks."""
-        self._on_log = _lib.LogFunction(self._event_logged)
-        self._on_access = _lib.AccessFunction(self._request_logged)
-        if not self._log.is_on:
-            options = {"access_log": "off", "error_log": "off", **options}
-        elif self._log.is_stderr:
-            options = {"access_log": "stderr", "error_log": "stderr", **options}
-        else:
-            if "access_log" not in options:
-                config.on_access(self._on_access)
-            if "error_log" not in options:
-                config.on_log(self._on_log)
-            return
-        config.set("access_log", options["access_log"])
-        config.set("error_log", options["error_log"])
-
-    def _event_logged(self, _user: int | None, level: int, start: int, byte_count: int) -> None:
-        try:
-            self._log.line(ctypes.string_at(start, byte_count).decode("utf-8", "replace"), level)
-        except BaseException:
-            report_unraisable("the log")
-
-    def _request_logged(self, _user: int | None, _req: int | None, start: int, byte_count: int) -> None:
-        try:
-            self._log.line(ctypes.string_at(start, byte_count).decode("latin-1"))
-        except BaseException:
-            report_unraisable("the access log")
+    def _forget(self) -> None:
+        """In a forked child, where the threads are not."""
+        self._lock = threading.RLock()
+        self._handle = None
+        self._threads = []
+        self._application.idle = Idle()
+        self._ended = threading.Event()
+        self._ended.set()
 
 
-# Servers whose threads run: nobody else may hold them, and the interpreter must not end under them.
-_running: set[Server] = set()
-
-
-# A forked child has none of the threads that would end them.
-os.register_at_fork(after_in_child=_running.clear)
-
-
-@atexit.register
-def _stop_all() -> None:
-    servers = list(_running)
-    for one in servers:
-        one.stop(0)
-    for one in servers:
-        one._ended.wait(_EXIT_SECONDS_MAX)
-
-
-def _connection_settings(
-    max_size: int | None,
-    max_http_version: str,
-    keepalive: bool | float | None,
-    socket_timeout: float | None,
-) -> dict[str, Any]:
-    if max_http_version not in _VERSIONS:
-        raise _errors.ConfigError(f"max_http_version {max_http_version!r} is neither HTTP/1.0 nor HTTP/1.1")
-    settings: dict[str, Any] = {
-        "max_http_version": _VERSIONS[max_http_version],
-        "keep_alive": bool(keepalive),
-    }
-    if max_size is not None:
-        settings["max_connections"] = max_size
-    if socket_timeout is not None:
-        for name in ("header_timeout", "body_timeout", "write_timeout", "idle_timeout"):
-            settings[name] = socket_timeout
-    if keepalive and not isinstance(keepalive, bool):
-        settings["idle_timeout"] = keepalive
-    return settings
-
-
-def _pool_runner(pool: Any) -> Callable[..., Any] | None:
-    """A function that runs another in the pool and waits for it; None: no pool."""
-    if pool is None:
-        return None
-    if hasattr(pool, "submit"):
-        return lambda function, *args: pool.submit(function, *args).result()
-    if hasattr(pool, "spawn"):
-        return lambda function, *args: pool.spawn(function, *args).wait()
-    raise TypeError(f"custom_pool is a {type(pool).__name__}: it has neither submit() nor spawn()")
+def _inode(sock: Any) -> tuple[int, int]:
+    facts = os.fstat(sock.fileno())
+    return facts.st_dev, facts.st_ino
