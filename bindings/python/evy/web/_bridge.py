@@ -76,14 +76,14 @@ def attach(config: Config, application: Application, needs_python: str | None) -
     """Gives the application to the library. False: it has to be called through ctypes.
 
     needs_python: why each request of this server has to go through Python; None: it has not.
-    Errors: ConfigError, where EVY_BRIDGE insists on what cannot be had.
+    Errors: ConfigError, where EVY_BRIDGE insists on what this interpreter cannot have.
     """
     choice = os.environ.get("EVY_BRIDGE", "auto")
     if choice not in CHOICES:
         raise _errors.ConfigError(f"EVY_BRIDGE is {choice!r}: it is one of {', '.join(CHOICES)}")
-    if choice == "ctypes":
+    if choice == "ctypes" or needs_python is not None:
         return False
-    reason = needs_python or obstacle() or config.bridge(Bridge(application))
+    reason = obstacle() or config.bridge(Bridge(application))
     if reason is not None and choice == "cpython":
         raise _errors.ConfigError(f"EVY_BRIDGE=cpython: {reason}")
     return reason is None
