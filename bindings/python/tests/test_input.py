@@ -94,7 +94,7 @@ def test_a_body_is_live(serve):
         start_response("200 OK", [])
         return [rest]
 
-    with Connection(serve(site)) as connection:
+    with Connection(serve(site, body="stream")) as connection:
         connection.send(raw_request("POST", "/", ["Content-Length: 11"]) + b"first")
         assert has_half.wait(10)
         assert connection.send(b"second").response().body == b"second"
@@ -150,7 +150,7 @@ def test_a_client_that_leaves_in_mid_body(serve):
             outcomes.append(error)
             raise
 
-    server = serve(site)
+    server = serve(site, body="stream")
     with Connection(server) as connection:
         connection.send(raw_request("POST", "/", ["Content-Length: 10"]) + b"abc")
         while not outcomes and not connection.silent(0.05):
@@ -249,7 +249,7 @@ def test_reading_in_another_thread_and_too_late(serve):
         start_response("200 OK", [])
         return [b"x"]
 
-    server = serve(site)
+    server = serve(site, body="stream")
     with Connection(server) as connection:
         connection.request("POST", "/thread", body=b"body")
         assert results.pop() == b"body" and bodies.pop()

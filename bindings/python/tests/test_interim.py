@@ -18,7 +18,7 @@ def test_early_hints_leave_at_once(serve):
         env["wsgi.early_hints"]([("Link", "</before-the-first-byte>")])
         return [body]
 
-    server = serve(site)
+    server = serve(site, body="stream")
     with Connection(server) as connection:
         connection.send(raw_request("POST", "/", ["Content-Length: 3"]))
         hints = [connection.response(), connection.response()]

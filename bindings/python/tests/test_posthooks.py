@@ -157,7 +157,7 @@ def test_environ_tells_the_outcome(either):
         start_response("201 Created", [])
         return iter([b"ab", b"", b"cde"])
 
-    server = either(site)
+    server = either(site, body="stream")
     with Connection(server) as connection:
         answer = connection.request("POST", "/", body=b"12345678")
     server.log.access()

@@ -123,7 +123,7 @@ def test_an_unread_body_has_to_be_read_first(serve):
             sock.sendall(b"taken")
         return wsgi.ALREADY_HANDLED
 
-    with Connection(serve(site)) as connection:
+    with Connection(serve(site, body="stream")) as connection:
         connection.send(raw_request("POST", "/", ["Content-Length: 4"]))
         assert was_refused.wait(10)
         connection.send(b"body")

@@ -78,7 +78,7 @@ def test_all_handlers_may_read_bodies_and_write_at_the_same_time(serve):
         while piece := env["wsgi.input"].read(4):
             yield piece
 
-    server = serve(site, threads=4)
+    server = serve(site, body="stream", threads=4)
     clients = [Connection(server) for _ in range(4)]
     for client in clients:
         client.send(raw_request("POST", "/", ["Content-Length: 8"]))

@@ -54,8 +54,8 @@ class Application:
         run: Callable[..., Any] | None,
         on_exit: Callable[[BaseException], None],
     ) -> None:
-        self._site = site
-        self._environ = environ
+        self.site = site
+        self.environ = environ
         self._log = log
         self._hook_keys = hook_keys
         self._is_buffered = is_buffered
@@ -69,7 +69,7 @@ class Application:
         self.on_request = _lib.HandlerFunction(self._request_arrived)
         self._on_hooks = _lib.HandlerFunction(self._response_over)
         self._on_writable = _lib.HandlerFunction(self._client_took)
-        self._manner = manner if can_wait else manner._replace(on_writable=self._on_writable)
+        self.manner = manner if can_wait else manner._replace(on_writable=self._on_writable)
 
     @property
     def is_inside(self) -> bool:
@@ -94,36 +94,57 @@ class Application:
         self._inside.add(inside)
         try:
             env, response = self.make(req)
-            paused = None
             try:
                 self.attach(env, response)
-                paused = self.call(env, response)
+                result = self.site(env, response.start)
             except BaseException as error:
-                self.failed(env, response, error)
+                self.conclude(req, env, response, None, error)
+            else:
+                self.conclude(req, env, response, result)
+        finally:
+            self._inside.discard(inside)
+
+    def conclude(
+        self,
+        req: int,
+        env: dict[str, Any],
+        response: Response,
+        result: Any,
+        error: BaseException | None = None,
+    ) -> None:
+        """What comes after the call of the application, which has raised error or returned result."""
+        inside = threading.get_ident()
+        is_outermost = inside not in self._inside
+        self._inside.add(inside)
+        paused = None
+        try:
+            try:
+                if error is not None:
+                    raise error
+                paused = self.send(result, lambda: response.run(result))
+            except BaseException as raised:
+                self.failed(env, response, raised)
             if paused is None:
                 self.leave(req, env, response)
             else:
                 self._pause(req, Work(env, response, paused))
         finally:
-            self._inside.discard(inside)
+            error = None  # else its frames and this one would keep each other alive
+            if is_outermost:
+                self._inside.discard(inside)
 
     def make(self, req: int) -> tuple[dict[str, Any], Response]:
         """environ, but for what attach() adds, and the answer that is not begun."""
-        env = self._environ.make(req)
-        return env, Response(req, env, self._manner, self.idle)
+        env = self.environ.make(req)
+        return env, Response(req, env, self.manner, self.idle)
 
     def attach(self, env: dict[str, Any], response: Response) -> None:
         """Adds wsgi.input and the functions of the request. Errors: BodyError, OSError."""
         attach(response, env, is_buffered=self._is_buffered, streams_chunks=self._streams_chunks)
-        self._environ.bind(env, response)
-
-    def call(self, env: dict[str, Any], response: Response) -> Any:
-        """Runs the application; what it returned if that has to be resumed, None if all is said."""
-        result = self._site(env, response.start)
-        return self.send(result, lambda: response.run(result))
+        self.environ.bind(env, response)
 
     def send(self, result: Any, advance: Callable[[], bool]) -> Any:
-        """Sends with advance(), and closes the result unless it has to be resumed; the same as call()."""
+        """Sends with advance(), and closes the result, unless it has to be resumed: then it is returned."""
         try:
             is_done = advance()
         except BaseException:

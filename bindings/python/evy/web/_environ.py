@@ -15,7 +15,7 @@ from evy._lib import lib
 from evy.web._files import FileWrapper
 
 # What a request brings, but a program that knows better (behind a proxy) may say otherwise.
-_OVERRIDABLE = ("wsgi.url_scheme", "HTTPS")
+OVERRIDABLE = ("wsgi.url_scheme", "HTTPS")
 # The ancestors' names of keys, behind "eventlet." and "evy." alike.
 ALIASED = ("posthooks", "input", "minimum_write_chunk_size", "set_idle")
 
@@ -37,7 +37,7 @@ class Environ:
         is_compat: bool,
         piece_bytes_min: int,
     ) -> None:
-        self._base: dict[str, Any] = {
+        self.base: dict[str, Any] = {
             "wsgi.version": (1, 0),
             "wsgi.errors": sys.stderr or open(os.devnull, "w"),
             "wsgi.multithread": is_threaded,
@@ -46,23 +46,24 @@ class Environ:
             "wsgi.file_wrapper": FileWrapper,
             "wsgi.input_terminated": True,
             "evy.minimum_write_chunk_size": piece_bytes_min,
+            "evy.trailers": (),
         }
         if is_compat:
-            self._base["CONTENT_TYPE"] = "text/plain"
+            self.base["CONTENT_TYPE"] = "text/plain"
         if extra is not None:
             if not isinstance(extra, Mapping) or not all(isinstance(key, str) for key in extra):
                 raise TypeError("environ has to be a dict whose keys are str")
-            self._base.update(extra)
-        self._overrides = {key: self._base[key] for key in _OVERRIDABLE if key in self._base}
+            self.base.update(extra)
+        self.overrides = {key: self.base[key] for key in OVERRIDABLE if key in self.base}
         self._pairs = _walked if holds_nul else _block
         self._is_compat = is_compat
 
     def make(self, req: int) -> dict[str, Any]:
         """A fresh dict, without wsgi.input and what is bound to the request."""
-        env = self._base.copy()
+        env = self.base.copy()
         env.update(self._pairs(req))
-        if self._overrides:
-            env.update(self._overrides)
+        if self.overrides:
+            env.update(self.overrides)
         env["evy.headers_raw"] = _headers(req)
         env["evy.posthooks"] = []
         if self._is_compat:

@@ -100,15 +100,15 @@ class LiveBody(io.RawIOBase):
 def attach(exchange: Exchange, env: dict[str, Any], *, is_buffered: bool, streams_chunks: bool) -> None:
     """Sets env['wsgi.input'], and CONTENT_LENGTH for a chunked body that is taken in whole.
 
-    is_buffered: the library has the whole body already (option body=buffer). Errors: BodyError, OSError.
+    is_buffered: the library may have the whole body already (options body=buffer and auto). Errors: BodyError, OSError.
     """
     is_chunked = "HTTP_TRANSFER_ENCODING" in env
     body: MemoryInput | StreamInput
     if not is_chunked and env.get("CONTENT_LENGTH", "0") == "0":
         body = MemoryInput()
-    elif is_buffered:
+    elif is_buffered and (whole := _whole(exchange)) is not None:
         # What was chunked has a CONTENT_LENGTH here.
-        body = MemoryInput(_bytes_of(exchange, lib.evy_body_buffer))
+        body = MemoryInput(whole)
         env["evy.trailers"] = trailers(exchange)
     elif is_chunked and not streams_chunks:
         body, byte_count = _spooled(LiveBody(exchange))
@@ -120,6 +120,13 @@ def attach(exchange: Exchange, env: dict[str, Any], *, is_buffered: bool, stream
         body = StreamInput(cast(io.RawIOBase, live), PIECE_BYTES)
     body.exchange = exchange
     env["wsgi.input"] = env["evy.input"] = body
+
+
+def _whole(exchange: Exchange) -> bytes | None:
+    """The body that the library has taken; None: it has to be read."""
+    byte_count = c_size_t()
+    start = exchange.call(lib.evy_body_buffer, byref(byte_count))
+    return ctypes.string_at(start, byte_count.value) if start else None
 
 
 def _bytes_of(exchange: Exchange, function: Any) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from evy import _errors
 from evy._config import Config
+from evy.web._environ import OVERRIDABLE
 from evy.web._response import Manner
 
 _LOG_START = '%(client_ip)s - - [%(date_time)s] "%(request_line)s"'
@@ -82,6 +83,19 @@ def connection_options(
     if keepalive and not isinstance(keepalive, bool):
         options["idle_timeout"] = keepalive
     return options
+
+
+def needs_python(config: Config, environ: Any, custom_pool: Any, compat: bool) -> str | None:
+    """What asks for Python code around every call of the application; None: nothing does."""
+    if custom_pool is not None:
+        return "the application runs in a custom_pool"
+    if compat:
+        return "environ has the ancestors' keys"
+    if any(key in OVERRIDABLE for key in environ or ()):
+        return "keyword environ overrides what a request says"
+    if config.get("allow_encoded_nul") == "true":
+        return "option allow_encoded_nul is on"
+    return None
 
 
 def proxy_options(trusted_proxies: Any, proxy_protocol: bool | str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from evy import _errors, _lib
 from evy._config import Config
 from evy._lib import lib
-from evy.web import _keywords, _running
+from evy.web import _bridge, _keywords, _running
 from evy.web._application import Application
 from evy.web._environ import Environ
 from evy.web._exchange import Idle
@@ -115,7 +115,7 @@ class Server:
                 config.set(key, value)
             self._lent_count = _keywords.threads_of(config).lent
             if "body" not in options and _keywords.threads_of(config).can_wait:
-                config.set("body", "stream")
+                config.set("body", "auto")
             self._application = self._make_application(
                 config,
                 site,
@@ -127,7 +127,8 @@ class Server:
                 run=_keywords.pool_runner(custom_pool),
             )
             self._logs.route(config, options)
-            self._open(config, list(sock) if isinstance(sock, (list, tuple)) else [sock])
+            socks = list(sock) if isinstance(sock, (list, tuple)) else [sock]
+            self._open(config, socks, _keywords.needs_python(config, environ, custom_pool, is_compat))
 
     def _prepare(self, grace: float | None) -> None:
         self._handle: int | None = None
@@ -169,13 +170,14 @@ class Server:
             manner=manner,
             hook_keys=("evy.posthooks", "eventlet.posthooks") if is_compat else ("evy.posthooks",),
             can_wait=threads.can_wait,
-            is_buffered=config.get("body") == "buffer",
+            is_buffered=config.get("body") != "stream",
             on_exit=self._exit_requested,
             **keywords,
         )
 
-    def _open(self, config: Config, socks: Sequence[Any]) -> None:
-        config.on_request(self._application.on_request)
+    def _open(self, config: Config, socks: Sequence[Any], needs_python: str | None) -> None:
+        if not _bridge.attach(config, self._application, needs_python):
+            config.on_request(self._application.on_request)
         for one in socks:
             config.listen(one)
         self._handle = config.make_server()
@@ -295,7 +297,7 @@ class Server:
         """
         if not self._is_started:
             raise _errors.StateError("the server was not started")
-        if self._application.is_inside:
+        if self._application.is_inside or threading.current_thread() in self._threads:
             raise _errors.StateError("a handler cannot wait for the server that runs it")
         if not self._wait(timeout_seconds):
             return False

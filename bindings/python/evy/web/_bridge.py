@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""_bridge - the way from the library to an application without ctypes in between, where CPython allows it.
+
+The library (evy_config_python) makes environ, calls the application and sends an answer of one piece. For the
+rest of PEP 3333 it calls a method of Bridge, which does what Application does without a bridge; so both ways
+behave the same. EVY_BRIDGE=ctypes chooses to do without, EVY_BRIDGE=cpython insists.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from typing import Any
+
+from evy import _errors
+from evy._config import Config
+from evy.web._application import Application
+from evy.web._input import MemoryInput
+from evy.web._response import Response
+
+CHOICES = ("auto", "cpython", "ctypes")
+
+
+class Bridge:
+    """What the library reads of the attributes below, once; request is the evy_req as a number.
+
+    application: the WSGI callable. environ: the keys all requests have in common. input: makes wsgi.input of
+    the bytes of a body, or of none. capitalizes: header names, as in Manner. over: stands for every request
+    that is over.
+    Thread: those lent to the library; it holds the interpreter lock. No exception leaves a method but those
+    that materialize() is to hand on.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self._owner = application
+        self.application = application.site
+        self.environ = application.environ.base
+        self.input = MemoryInput
+        self.capitalizes = application.manner.capitalizes
+        self.over = Response(0, {})
+        self.over.leave(False)
+
+    def serve(self, request: int) -> None:
+        """A request that is not for the quick way."""
+        self._owner.serve(request)
+
+    def respond(self, request: int, env: dict[str, Any]) -> Response:
+        """What stands for the answer from here on: the application has asked for more than the quick way."""
+        return Response(request, env, self._owner.manner, self._owner.idle)
+
+    def finish(self, request: int, env: dict[str, Any], response: Response, result: Any) -> None:
+        """Sends what the application has returned."""
+        self._owner.conclude(request, env, response, result)
+
+    def failed(self, request: int, env: dict[str, Any], response: Response, error: BaseException) -> None:
+        """The application has raised."""
+        self._owner.conclude(request, env, response, None, error)
+
+    def answered(self, request: int, env: dict[str, Any], response: Response) -> None:
+        """The library has sent the answer, and there are hooks."""
+        response.has_begun = response.has_ended = True
+        self._owner.leave(request, env, response)
+
+
+def obstacle() -> str | None:
+    """Why this interpreter cannot have the bridge; None: it can."""
+    if sys.implementation.name != "cpython":
+        return f"{sys.implementation.name} is not CPython"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "the bridge needs the interpreter lock, which free-threaded builds do not have"
+    return None
+
+
+def attach(config: Config, application: Application, needs_python: str | None) -> bool:
+    """Gives the application to the library. False: it has to be called through ctypes.
+
+    needs_python: why each request of this server has to go through Python; None: it has not.
+    Errors: ConfigError, where EVY_BRIDGE insists on what this interpreter cannot have.
+    """
+    choice = os.environ.get("EVY_BRIDGE", "auto")
+    if choice not in CHOICES:
+        raise _errors.ConfigError(f"EVY_BRIDGE is {choice!r}: it is one of {', '.join(CHOICES)}")
+    if choice == "ctypes" or needs_python is not None:
+        return False
+    reason = obstacle() or config.bridge(Bridge(application))
+    if reason is not None and choice == "cpython":
+        raise _errors.ConfigError(f"EVY_BRIDGE=cpython: {reason}")
+    return reason is None
+
