@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The wheel with LIBRARY inside serves the mission's hello from a fresh virtual environment, outside the tree and
-# without a Swift toolchain: wheel.sh LIBRARY. PYTHONS says with which Pythons; those that are missing are left out.
+# The wheel with LIBRARY inside serves the mission's hello from a fresh virtual environment, outside the tree
+# and without a Swift toolchain: wheel.sh LIBRARY. PYTHONS: with which Pythons, of those that are here.
 set -euo pipefail
 library=$(realpath "$1")
 cd "$(dirname "$0")/.."
@@ -30,7 +30,8 @@ with zipfile.ZipFile(sys.argv[1]) as wheel:
 print(*sorted(names), sep="\n")
 packages = ["evy/__init__.py", "evy/web/__init__.py", "evy/web/wsgi.py", "evy/py.typed", "evy/libevy.so"]
 for folder, _, files in os.walk("bindings/python/evy"):
-    packages += [os.path.join(folder, file)[len("bindings/python/"):] for file in files if file.endswith(".py")]
+    paths = [os.path.join(folder, file) for file in files if file.endswith(".py")]
+    packages += [os.path.relpath(path, "bindings/python") for path in paths]
 missing = [name for name in packages if name not in names]
 assert not missing, f"missing: {missing}"
 assert not [name for name in names if name.startswith(("tests/", "evy/tests"))], "tests are inside"

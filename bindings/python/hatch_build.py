@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """hatch_build - puts the shared library into the wheel, as evy/libevy.so.
 
-EVY_PREBUILT_SO names a library to take. Without it, the library is built from the repository around this folder,
-which needs a Swift toolchain on PATH and libssl-dev. Either way it is stripped. One wheel serves every CPython and
-PyPy of a platform, because Python reaches the library through ctypes alone.
+EVY_PREBUILT_SO names a library to take. Without it, the library is built from the repository around this
+folder, which needs a Swift toolchain on PATH and libssl-dev. Either way it is stripped. One wheel serves
+every CPython and PyPy of a platform, because Python reaches the library through ctypes alone.
 """
 
 from __future__ import annotations
