@@ -194,7 +194,11 @@ class Connection:
         self.socket.settimeout(PATIENCE)
         if rcvbuf:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-        self.socket.connect(address or ("127.0.0.1", port or server.port))
+        try:
+            self.socket.connect(address or ("127.0.0.1", port or server.port))
+        except OSError:
+            self.socket.close()
+            raise
         if family != socket.AF_UNIX:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls or (tls is None and server is not None and server.tls):
@@ -265,7 +269,7 @@ class Connection:
         try:
             self.reader.buffer += self.receive()
             return False
-        except TimeoutError:
+        except socket.timeout:  # a TimeoutError only since Python 3.10
             return True
         finally:
             self.socket.settimeout(PATIENCE)
