@@ -69,7 +69,7 @@ def case(name):
     return pytest.param(name, marks=marks)
 
 
-@pytest.mark.parametrize("name", map(case, moved_cases.CASES))
+@pytest.mark.parametrize("name", [case(name) for name in moved_cases.CASES])
 def test_answers_as_eventlet_did(moved, name):
     expected = moved_cases.recorded()[name]
     port, lines = moved(name)
