@@ -269,7 +269,7 @@ class Connection:
         try:
             self.reader.buffer += self.receive()
             return False
-        except socket.timeout:  # a TimeoutError only since Python 3.10
+        except socket.timeout:  # TimeoutError from Python 3.10 on
             return True
         finally:
             self.socket.settimeout(PATIENCE)
