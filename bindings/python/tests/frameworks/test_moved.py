@@ -57,8 +57,6 @@ def moved():
 
 # What compat does not restore yet, as it should.
 KNOWN = {
-    "store written": "write() is joined like yielded pieces; eventlet sends each at once",
-    "store fail": "debug=False: eventlet's 500 has no body",
     "store long-header": "431 in place of eventlet's 400",
     "store many-headers": "431 in place of eventlet's 400",
 }
