@@ -194,7 +194,11 @@ class Connection:
         self.socket.settimeout(PATIENCE)
         if rcvbuf:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-        self.socket.connect(address or ("127.0.0.1", port or server.port))
+        try:
+            self.socket.connect(address or ("127.0.0.1", port or server.port))
+        except OSError:
+            self.socket.close()
+            raise
         if family != socket.AF_UNIX:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls or (tls is None and server is not None and server.tls):

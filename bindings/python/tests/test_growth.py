@@ -2,6 +2,7 @@
 # test_growth - memory stays where it is, however many requests come.
 
 import os
+import sys
 
 from client import Connection, raw_request
 
@@ -21,6 +22,10 @@ evy.wsgi.server(sock, site, log=Nothing())
 print(count[0])
 """
 
+# A tracing collector and a JIT compiler take their time to settle, and leave garbage lying for a while.
+IS_TRACING = sys.implementation.name != "cpython"
+GROWTH_BYTES_MAX = 16 << 20 if IS_TRACING else 1 << 20
+
 
 def test_memory_stays_where_it_is(program):
     """EVY_GROWTH_REQUESTS says how many requests; half of them are answered by a generator."""
@@ -37,10 +42,11 @@ def test_memory_stays_where_it_is(program):
                 assert client.response().status == 200
         client.close()
 
-    load(total // 5)
+    first = total * 5 if IS_TRACING else total // 5
+    load(first)
     before = run.resident_bytes()
     load(total)
     growth = run.resident_bytes() - before
-    assert growth < 1 << 20, f"{growth} bytes over {total} requests"
+    assert growth < GROWTH_BYTES_MAX, f"{growth} bytes over {total} requests"
     assert run.end() == 0
-    assert run.out.lines[-1] == str(total + total // 5)
+    assert run.out.lines[-1] == str(total + first)
