@@ -187,8 +187,8 @@ extension UnsafeMutablePointer<Reactor> {
         }
     }
 
-    /// The connection gets back its input that a thread had when it lost the loop. Lock held, and in one go with
-    /// the look whether host code still runs: as soon as it does not, the exchange may end.
+    /// The connection gets back its input that a thread had when it lost the loop. Lock held, and in one go
+    /// with the look whether host code still runs: as soon as it does not, the exchange may end.
     private func takeLeftover(_ exchange: ExchangeRef) {
         guard !exchange.pointee.leftover.isEmpty, let connection = exchange.pointee.connection else {
             return
