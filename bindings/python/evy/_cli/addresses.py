@@ -150,7 +150,7 @@ def _of_systemd(spec: str) -> list[Listener]:
 
 
 def host_and_port(spec: str) -> tuple[str, int]:
-    """"host:port", ":port", "host", "[::1]:port", also behind "tcp://" or "http://"."""
+    """ "host:port", ":port", "host", "[::1]:port", also behind "tcp://" or "http://"."""
     text = re.sub(r"^(?:tcp|http)://", "", spec)
     parts = re.fullmatch(r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]*))(?::(?P<port>\d+))?", text)
     port = int(parts["port"]) if parts and parts["port"] else DEFAULT_PORT

@@ -97,7 +97,7 @@ def _attribute(module: Any, module_name: str, names: list[str]) -> Any:
 
 def _made(maker: Any, location: str, arguments: tuple[list[Any], dict[str, Any]]) -> Any:
     if not callable(maker):
-        raise AppError(f"{location} is a {type(maker).__name__}, which cannot make an application: not callable")
+        raise AppError(f"{location} is a {type(maker).__name__}, which makes no application: not callable")
     try:
         return maker(*arguments[0], **arguments[1])
     except Exception as error:
@@ -110,8 +110,11 @@ def _failure(text: str, error: BaseException) -> AppError:
     files = [frame.filename for frame in frames]
     if isinstance(error, SyntaxError) and error.filename:
         files.append(error.filename)
-    own = [frame for frame in frames if not frame.filename.startswith("<frozen") and
-           frame.filename not in (__file__, importlib.__file__)]
+    own = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith("<frozen") and frame.filename not in (__file__, importlib.__file__)
+    ]
     details = ["Traceback (most recent call last):\n", *traceback.format_list(own)]
     details += traceback.format_exception_only(type(error), error)
     return AppError(text, "".join(details).rstrip(), tuple(one for one in files if os.path.exists(one)))

@@ -38,7 +38,9 @@ def text(state: State, status: Any, is_coloured: bool) -> str:
     rows = [("app", settings.wsgi_app or "")]
     rows += [("listening" if index == 0 else "", url) for index, url in enumerate(urls)]
     processes = f"{settings.workers} worker{'s' if settings.workers > 1 else ''}"
-    rows.append(("workers", f"{processes}, {settings.threads} thread{'s' if settings.threads > 1 else ''} each"))
+    rows.append(
+        ("workers", f"{processes}, {settings.threads} thread{'s' if settings.threads > 1 else ''} each")
+    )
     rows.append(("TLS", f"{settings.certfile}" if state.tls is not None else "off"))
     if status is not None:
         rows.append(("status", painted(_BLUE, status.listener.url(False))))

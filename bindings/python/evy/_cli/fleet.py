@@ -8,9 +8,11 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 from evy._cli import channel, hooks, process, worker
 from evy._cli.hooks import MasterFace, WorkerFace
+from evy._cli.logs import ErrorLog
 from evy._cli.state import BOOTING, READY, STALE, STOPPING, State, Worker
 
 BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX = 0.5, 30.0
@@ -30,7 +32,7 @@ class Fleet:
         self._questions = 0
 
     @property
-    def _log(self):
+    def _log(self) -> ErrorLog:
         return self._state.logs.error
 
     # Starting and stopping
@@ -61,10 +63,8 @@ class Fleet:
         self._state.generation += 1
         self._state.spawn_after = 0.0
         for one in self._state.in_phase(BOOTING, READY):
-            if one.phase == BOOTING:
-                self.stop(one, is_graceful=False)
-            else:
-                one.phase = STALE
+            # Also one that boots: it may serve already, and its word of it be on the way.
+            one.phase = STALE
 
     def _spawn(self) -> Worker:
         state = self._state
@@ -116,12 +116,12 @@ class Fleet:
             for message in messages:
                 self._heard(one, message)
 
-    def _heard(self, one: Worker, message: dict) -> None:
+    def _heard(self, one: Worker, message: dict[str, Any]) -> None:
         kind = message["kind"]
         if kind in ("ready", "pong"):
             one.report(message["counters"], message["resident"])
-        if kind == "ready" and one.phase == BOOTING:
-            one.phase, one.has_served = READY, True
+        if kind == "ready":
+            one.has_served = True
             self._became_ready(one)
         elif kind == "retire" and one.phase == READY:
             one.phase = STALE
@@ -131,7 +131,9 @@ class Fleet:
 
     def _became_ready(self, one: Worker) -> None:
         state = self._state
-        state.boot_failures, state.spawn_after = 0, 0.0
+        if one.phase == BOOTING:
+            one.phase = READY
+            state.boot_failures, state.spawn_after = 0, 0.0
         self._log.debug("worker %d is ready", one.pid)
         if not state.has_ever_served:
             state.has_ever_served = True
@@ -218,8 +220,14 @@ class Fleet:
         wait = min(BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS * 2 ** min(state.boot_failures - 1, 10))
         state.spawn_after = time.monotonic() + wait
         stays = "; the old workers go on" if state.in_phase(STALE) else ""
-        self._log.error("worker %d ended %s: %s; the next try is in %g seconds%s",
-                        one.pid, what, _how(status), wait, stays)
+        self._log.error(
+            "worker %d ended %s: %s; the next try is in %g seconds%s",
+            one.pid,
+            what,
+            _how(status),
+            wait,
+            stays,
+        )
         return None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""hooks - calls the functions a configuration file defines, with stand-ins for gunicorn's arbiter and worker."""
+"""hooks - calls the functions of a configuration file, with stand-ins for gunicorn's arbiter and worker."""
 
 from __future__ import annotations
 

@@ -20,8 +20,16 @@ from evy._cli.values import SettingError
 from evy._cli.waiting import wait_readable
 
 SIGNALS = (
-    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
-    signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH, signal.SIGCHLD,
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGWINCH,
+    signal.SIGCHLD,
 )
 SYSTEMD = "systemd:"
 
@@ -80,14 +88,17 @@ class Master:
 
     def _open(self, settings: Any, kept: dict[str, list[Listener]]) -> list[Listener]:
         return addresses.open_listeners(
-            addresses_of(settings), backlog=settings.backlog, reuse_port=settings.reuse_port,
-            umask=settings.umask, kept=kept,
+            addresses_of(settings),
+            backlog=settings.backlog,
+            reuse_port=settings.reuse_port,
+            umask=settings.umask,
+            kept=kept,
         )
 
     def _open_status(self, settings: Any, kept: dict[str, list[Listener]]) -> Listener:
-        return addresses.open_listeners(
-            [settings.status_bind], backlog=64, umask=settings.umask, kept=kept
-        )[0]
+        return addresses.open_listeners([settings.status_bind], backlog=64, umask=settings.umask, kept=kept)[
+            0
+        ]
 
     # Life
 
@@ -98,6 +109,8 @@ class Master:
         if settings.daemon and not is_upgrade:
             process.detach()
         state.pid = os.getpid()
+        # Ahead of the pid file: who reads it may send signals.
+        self._inbox = process.SignalInbox(SIGNALS)
         process.set_name(f"{settings.proc_name or 'evy'} master")
         try:
             if settings.pidfile:
@@ -109,7 +122,6 @@ class Master:
             state.logs.error.error("cannot start: %s%s", error, "\n" + getattr(error, "details", ""))
             self._close()
             return 4 if isinstance(error, apps.AppError) else 1
-        self._inbox = process.SignalInbox(SIGNALS)
         state.target = settings.workers
         banner.show(state, self._status)
         for note in settings.notes:
@@ -266,7 +278,7 @@ class Master:
         state.settings, state.logs, state.tls, state.listeners = settings, logs, tls, listeners
         logs.error.level = settings.loglevel
         if settings.status_bind != before.status_bind or settings.preload_app != before.preload_app:
-            logs.error.warning("--status-bind and --preload are changed by an upgrade (USR2), not by a reload")
+            logs.error.warning("--status-bind and --preload change by an upgrade (USR2), not by a reload")
         if settings.pidfile and self._pid_file and settings.pidfile != before.pidfile:
             self._pid_file.rename(settings.pidfile)
         hooks.call_guarded(settings, logs.error, "on_reload", MasterFace(state))

@@ -123,17 +123,21 @@ def make_parser(source: str | None = None) -> argparse.ArgumentParser:
             if setting.group == title and setting.flags:
                 _add(group, setting)
         if title == GROUPS[-2]:
-            group.add_argument("-v", "--version", action="version", help="print versions",
-                               version=f"evy {__version__} (library {version()})")
+            group.add_argument(
+                "-v",
+                "--version",
+                action="version",
+                help="print versions",
+                version=f"evy {__version__} (library {version()})",
+            )
             group.add_argument("-h", "--help", action="help", help="print this")
     return parser
 
 
 def _add(group: Any, setting: Setting) -> None:
     shown = f"{setting.note}" if setting.group == INERT else setting.help
-    if not callable(setting.default) and setting.default not in (None, False, "") and setting.default != []:
-        if setting.group != INERT and not setting.is_flag:
-            shown += f" [{setting.default}]"
+    if isinstance(setting.default, (str, int)) and setting.default and setting.group != INERT:
+        shown += f" [{setting.default}]"
     keywords: dict[str, Any] = {"dest": setting.name, "help": shown}
     if setting.is_flag:
         keywords["action"] = "store_const"

@@ -84,9 +84,7 @@ def keywords(settings: Any, logs: Logs) -> dict[str, Any]:
     return found
 
 
-def make_server(
-    listeners: Sequence[Any], site: Any, settings: Any, logs: Logs
-) -> evy.wsgi.Server:
+def make_server(listeners: Sequence[Any], site: Any, settings: Any, logs: Logs) -> evy.wsgi.Server:
     """Errors: SettingError, in the words of the library, which name the option."""
     try:
         return evy.wsgi.Server(listeners, site, **keywords(settings, logs))
@@ -138,9 +136,9 @@ class AccessDescriptor:
         for number in open_descriptors():
             with contextlib.suppress(OSError):
                 found = os.fstat(number)
-                if number not in self._before and stat.S_ISREG(found.st_mode):
-                    if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
-                        self._number = number
+                is_same = (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino)
+                if is_same and number not in self._before and stat.S_ISREG(found.st_mode):
+                    self._number = number
 
     def follow(self, logs: Logs) -> None:
         """The file was opened anew."""

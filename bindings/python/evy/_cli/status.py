@@ -25,7 +25,11 @@ from evy._lib import lib, version
 from evy._version import __version__
 
 _OPTIONS = {
-    "access_log": "off", "max_connections": 64, "max_body_size": "1k", "idle_timeout": 20, "header_timeout": 5,
+    "access_log": "off",
+    "max_connections": 64,
+    "max_body_size": "1k",
+    "idle_timeout": 20,
+    "header_timeout": 5,
     "write_timeout": 10,
 }
 _POLICY = (
@@ -195,12 +199,24 @@ class StatusServer:
                 ("evy_workers", "gauge", "workers that serve", [("", len(state.in_phase(READY, STALE)))]),
                 ("evy_workers_wanted", "gauge", "workers there should be", [("", state.target)]),
                 ("evy_workers_started_total", "counter", "workers started", [("", state.ages)]),
-                ("evy_worker_requests_total", "counter", "requests begun, by worker",
-                 [(labels, one.counter(counters.REQUESTS_TOTAL)) for labels, one in labelled]),
-                ("evy_worker_requests_active", "gauge", "requests begun and not yet over, by worker",
-                 [(labels, one.counter(counters.REQUESTS_ACTIVE)) for labels, one in labelled]),
-                ("evy_worker_resident_bytes", "gauge", "memory in RAM, by worker",
-                 [(labels, one.resident) for labels, one in labelled]),
+                (
+                    "evy_worker_requests_total",
+                    "counter",
+                    "requests begun, by worker",
+                    [(labels, one.counter(counters.REQUESTS_TOTAL)) for labels, one in labelled],
+                ),
+                (
+                    "evy_worker_requests_active",
+                    "gauge",
+                    "requests begun and not yet over, by worker",
+                    [(labels, one.counter(counters.REQUESTS_ACTIVE)) for labels, one in labelled],
+                ),
+                (
+                    "evy_worker_resident_bytes",
+                    "gauge",
+                    "memory in RAM, by worker",
+                    [(labels, one.resident) for labels, one in labelled],
+                ),
             ],
         )
 

@@ -16,12 +16,14 @@ h1 { font-size: 22px; margin: 0; letter-spacing: -.01em; }
 h2 { font-size: 15px; margin: 26px 0 10px; }
 .soft { color: var(--soft); }
 .pill { display: inline-block; border-radius: 99px; padding: 1px 10px; font-size: 13px; font-weight: 600;
-  color: var(--tone, var(--soft)); background: color-mix(in srgb, var(--tone, var(--soft)) 14%, transparent); }
-.serving, .ready { --tone: var(--green); } .starting, .booting, .reloading, .upgrading { --tone: var(--blue); }
+  color: var(--tone, var(--soft));
+  background: color-mix(in srgb, var(--tone, var(--soft)) 14%, transparent); }
+.serving, .ready { --tone: var(--green); }
+.starting, .booting, .reloading, .upgrading { --tone: var(--blue); }
 .stale, .stopping, .paused { --tone: var(--amber); } .failing, .gone { --tone: var(--red); }
 .cards { display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(245px, 1fr)); }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; overflow: hidden;
-  padding: 14px 0 0; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px;
+  overflow: hidden; padding: 14px 0 0; }
 .card p { margin: 0; padding: 0 16px; }
 .card .number { font-size: 28px; font-weight: 650; letter-spacing: -.02em; line-height: 1.25;
   font-variant-numeric: tabular-nums; }

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# fmt: off
 """table - every setting: gunicorn's name and flags, how it is read, its default and its help."""
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from evy._cli import values
 
 SOCKETS, PROCESSES, TIMES = "sockets", "processes", "times"
 APPLICATION, TLS, LIMITS = "application", "TLS", "limits and proxies"
-LOGS, CONFIGURATION, INERT = "logs and status", "configuration", "accepted for gunicorn's sake, without effect"
+LOGS, CONFIGURATION = "logs and status", "configuration"
+INERT = "accepted for gunicorn's sake, without effect"
 GROUPS = (APPLICATION, SOCKETS, PROCESSES, TIMES, TLS, LIMITS, LOGS, CONFIGURATION, INERT)
 
 
@@ -121,7 +123,8 @@ _TIMES = (
     Setting("timeout", "-t --timeout", values.seconds, 30, TIMES,
             "a worker that does not answer the master's heartbeat for so many seconds is killed and "
             "replaced. The answer passes through the server: it stays away while the loop is stuck, or "
-            "while every one of --threads is held by a request (with --threads 1 by a single one). 0: never", "SECONDS"),
+            "while every one of --threads is held by a request (with --threads 1 by a single one). 0: never",
+            "SECONDS"),
     Setting("graceful_timeout", "--graceful-timeout", values.seconds, 30, TIMES,
             "time that requests get to finish when a worker has to go", "SECONDS"),
     Setting("keepalive", "--keep-alive", values.seconds, 75, TIMES,
@@ -164,7 +167,8 @@ _LOGS = (
     Setting("accesslog", "--access-logfile", values.text, None, LOGS,
             "access log; - for stdout. Default: none", "FILE"),
     Setting("access_log_format", "--access-logformat", values.text, "combined", LOGS,
-            "common, combined, json, evy, or a text with gunicorn's %%(h)s or evy's %%(client_ip)s", "FORMAT"),
+            "common, combined, json, evy, or a text with gunicorn's %%(h)s or evy's %%(client_ip)s",
+            "FORMAT"),
     Setting("errorlog", "--error-logfile --log-file", values.text, "-", LOGS,
             "the server's own log; - for stderr", "FILE"),
     Setting("loglevel", "--log-level", values.log_level, "info", LOGS,

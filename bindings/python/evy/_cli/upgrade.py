@@ -19,7 +19,9 @@ SOCKETS_VARIABLE = "EVY_SOCKETS"
 MASTER_VARIABLE = "EVY_MASTER_PID"
 
 
-def start_master(arguments: list[str], folder: str, environ: dict[str, str], listeners: Iterable[Listener]) -> int:
+def start_master(
+    arguments: list[str], folder: str, environ: dict[str, str], listeners: Iterable[Listener]
+) -> int:
     """The process id of a new master with the same command line. Errors: OSError."""
     copies: dict[str, list[int]] = {}
     for one in listeners:

@@ -20,6 +20,7 @@ from evy._cli.channel import Channel
 from evy._cli.hooks import WorkerFace
 from evy._cli.reloader import Watch
 from evy._cli.state import State
+from evy._cli.values import SettingError
 from evy._cli.waiting import wait_readable
 from evy._lib import NO_DROP
 
@@ -64,7 +65,9 @@ class WorkerProcess:
         self._inbox = process.SignalInbox((signal.SIGTERM, signal.SIGQUIT, signal.SIGINT))
         access = serving.AccessDescriptor()
         self._server = serving.make_server(
-            serving.sockets(self._state.listeners, self._state.tls), self._counted(site), self._settings,
+            serving.sockets(self._state.listeners, self._state.tls),
+            self._counted(site),
+            self._settings,
             self._logs,
         )
         access.find(self._logs)
@@ -198,7 +201,7 @@ def main(state: State, channel: Channel, age: int) -> NoReturn:
     log = state.logs.error
     try:
         status = _run(state, channel, age, log)
-    except serving.SettingError as error:
+    except SettingError as error:
         log.error("the worker cannot start: %s", error)
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else BOOT_ERROR
@@ -213,8 +216,14 @@ def main(state: State, channel: Channel, age: int) -> NoReturn:
 
 def _run(state: State, channel: Channel, age: int, log: Any) -> int:
     settings = state.settings
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU,
-                   signal.SIGWINCH):
+    for number in (
+        signal.SIGHUP,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGTTIN,
+        signal.SIGTTOU,
+        signal.SIGWINCH,
+    ):
         signal.signal(number, signal.SIG_IGN)
     for number in (signal.SIGCHLD, signal.SIGABRT):
         signal.signal(number, signal.SIG_DFL)
