@@ -101,7 +101,7 @@ def adopt(spec: str, descriptor: int) -> Listener:
         raise SettingError(f"cannot listen on {spec}: descriptor {descriptor}: {error.strerror}") from None
     os.set_inheritable(descriptor, False)
     listener = Listener(spec, sock)
-    if spec.startswith("unix:") and not spec.startswith("unix:@"):
+    if "unix:" in spec and "unix:@" not in spec:
         listener.path = str(sock.getsockname())
         listener.file = _file_at(listener.path)
     return listener

@@ -118,8 +118,10 @@ class Fleet:
 
     def _heard(self, one: Worker, message: dict[str, Any]) -> None:
         kind = message["kind"]
-        if kind in ("ready", "pong"):
+        if kind in ("ready", "pong", "report"):
             one.report(message["counters"], message["resident"])
+            if kind != "report":
+                one.heard_at = one.reported_at
         if kind == "ready":
             one.has_served = True
             self._became_ready(one)

@@ -32,6 +32,7 @@ SIGNALS = (
     signal.SIGCHLD,
 )
 SYSTEMD = "systemd:"
+STATUS = "status"
 
 
 def addresses_of(settings: Any) -> list[str]:
@@ -96,9 +97,13 @@ class Master:
         )
 
     def _open_status(self, settings: Any, kept: dict[str, list[Listener]]) -> Listener:
-        return addresses.open_listeners([settings.status_bind], backlog=64, umask=settings.umask, kept=kept)[
-            0
-        ]
+        """Under a name of its own, so that an upgrade does not take it for one of the others."""
+        name = f"{STATUS} {settings.status_bind}"
+        if name in kept:
+            return kept[name][0]
+        found = addresses.open_listeners([settings.status_bind], backlog=64, umask=settings.umask, kept={})[0]
+        found.spec = name
+        return found
 
     # Life
 

@@ -151,6 +151,20 @@ def _add(group: Any, setting: Setting) -> None:
     group.add_argument(*setting.flags.split(), **keywords)
 
 
+def _completed(arguments: list[str]) -> list[str]:
+    """A flag whose value may be left out gets it, where what follows is none: it is the application."""
+    found: list[str] = []
+    for one, following in zip(arguments, [*arguments[1:], ""]):
+        setting = next((it for it in SETTINGS.values() if one in it.flags.split() and it.constant), None)
+        if setting is not None and not setting.is_flag:
+            try:
+                setting.read(following)
+            except ValueError:
+                one = f"{one}={setting.constant}"
+        found.append(one)
+    return found
+
+
 def _flag_of(name: str) -> str:
     return SETTINGS[name].flags.split()[-1] if SETTINGS[name].flags else name
 
@@ -160,12 +174,12 @@ def load(arguments: list[str], environ: Mapping[str, str], folder: str) -> Setti
 
     Ends the program with status 2 on a wrong command line, as commands do. Errors: SettingError.
     """
-    command_line = vars(make_parser().parse_args(arguments))
+    command_line = vars(make_parser().parse_args(_completed(arguments)))
     try:
         words = shlex.split(environ.get(ARGUMENTS_VARIABLE, ""))
     except ValueError as error:
         raise SettingError(f"{ARGUMENTS_VARIABLE}: {error}") from None
-    from_environ = vars(make_parser(ARGUMENTS_VARIABLE).parse_args(words))
+    from_environ = vars(make_parser(ARGUMENTS_VARIABLE).parse_args(_completed(words)))
     settings = Settings()
     file = command_line.get("config", from_environ.get("config"))
     if file is None and os.path.exists(os.path.join(folder, DEFAULT_FILE)):

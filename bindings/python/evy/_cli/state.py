@@ -34,6 +34,7 @@ class Worker:
     has_served: bool = False
     born_at: float = field(default_factory=time.monotonic)
     heard_at: float = field(default_factory=time.monotonic)
+    reported_at: float = field(default_factory=time.monotonic)
     asked_at: float = 0.0
     kill_at: float | None = None
     was_aborted: bool = False
@@ -44,9 +45,8 @@ class Worker:
 
     def report(self, counters: list[int], resident: int) -> None:
         """What the worker has just told."""
-        now = time.monotonic()
-        self.earlier = (self.heard_at, self.counters)
-        self.heard_at, self.resident = now, resident
+        self.earlier = (self.reported_at, self.counters)
+        self.reported_at, self.resident = time.monotonic(), resident
         self.counters = counters or self.counters
 
     def counter(self, number: int) -> int:
@@ -55,9 +55,9 @@ class Worker:
     def rate(self, number: int) -> float:
         """Of a counter, by second, between the last two reports."""
         at, counters = self.earlier
-        if number >= len(counters) or self.heard_at <= at:
+        if number >= len(counters) or self.reported_at <= at:
             return 0.0
-        return max(0.0, (self.counter(number) - counters[number]) / (self.heard_at - at))
+        return max(0.0, (self.counter(number) - counters[number]) / (self.reported_at - at))
 
 
 @dataclass

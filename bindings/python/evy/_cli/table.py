@@ -122,8 +122,9 @@ _PROCESSES = (
 _TIMES = (
     Setting("timeout", "-t --timeout", values.seconds, 30, TIMES,
             "a worker that does not answer the master's heartbeat for so many seconds is killed and "
-            "replaced. The answer passes through the server: it stays away while the loop is stuck, or "
-            "while every one of --threads is held by a request (with --threads 1 by a single one). 0: never",
+            "replaced. The answer passes through the server: it stays away while the loop is stuck (with "
+            "--threads 1 one slow request is enough), or while requests wait for one of --threads and none "
+            "ends. Slow requests with a thread to spare are no reason. 0: never",
             "SECONDS"),
     Setting("graceful_timeout", "--graceful-timeout", values.seconds, 30, TIMES,
             "time that requests get to finish when a worker has to go", "SECONDS"),

@@ -49,6 +49,7 @@ class WorkerProcess:
         self._beat = counters.TaskFunction(self._beaten)
         self._awaited: int | None = None
         self._beaten_at: int | None = None
+        self._over_before = -1
         self._is_full = threading.Event()
         self._is_over = False
 
@@ -156,7 +157,7 @@ class WorkerProcess:
                     deadline = min(deadline, time.monotonic() + _END_SECONDS)
         if self._server.is_running:
             self._log.warning("requests did not end within the grace and are cut")
-        self._channel.send("pong", number=-1, **self._report())
+        self._channel.send("report", **self._report())
 
     # Heartbeats
 
@@ -174,9 +175,17 @@ class WorkerProcess:
         self._inbox.wake()
 
     def _answer(self) -> None:
-        if self._awaited is not None and self._beaten_at == self._awaited:
-            self._channel.send("pong", number=self._awaited, **self._report())
-            self._awaited = None
+        if self._awaited is None or self._beaten_at != self._awaited:
+            return
+        self._awaited = None
+        report = self._report()
+        found = report["counters"]
+        over = sum(found[counters.STATUS_NONE : counters.STATUS_5XX + 1])
+        # The loop is alive; but a request that waits for a thread while none ends is stuck all the same.
+        is_stuck = len(found) > counters.REQUESTS_QUEUED and found[counters.REQUESTS_QUEUED] > 0
+        is_stuck = is_stuck and over == self._over_before
+        self._over_before = over
+        self._channel.send("report" if is_stuck else "pong", **report)
 
     def _report(self) -> dict[str, Any]:
         with self._server._lock:
