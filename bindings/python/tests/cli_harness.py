@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # cli_harness - `python -m evy` in a process of its own, its workers, and clients that count what went wrong.
 
+import contextlib
 import os
 import re
 import signal
@@ -114,10 +115,8 @@ class Command(Program):
 
     def kill(self):
         """The whole session: also masters that were started by this one."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.ended()
 
 

@@ -237,7 +237,7 @@ def test_what_the_environ_says_of_processes_and_threads(evy_cli):
 
 @as_root
 def test_user_and_group_of_the_workers(evy_cli, tmp_path):
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
         folder.chmod(0o755)
     nobody = pwd.getpwnam("nobody")
     run = evy_cli("-u", "nobody", "-g", nobody.pw_gid, "--access-logfile", "access")

@@ -118,7 +118,7 @@ def inode_of_listener(port):
     with open("/proc/net/tcp") as table:
         for line in table:
             words = line.split()
-            if words[1].endswith(":%04X" % port) and words[3] == "0A":
+            if words[1].endswith(f":{port:04X}") and words[3] == "0A":
                 return words[9]
     raise AssertionError(f"nobody listens on {port}")
 

@@ -60,7 +60,6 @@ class Fleet:
 
     def renew(self) -> None:
         """All workers are to be replaced."""
-        self._state.generation += 1
         self._state.spawn_after = 0.0
         for one in self._state.in_phase(BOOTING, READY):
             # Also one that boots: it may serve already, and its word of it be on the way.
@@ -82,7 +81,7 @@ class Fleet:
                 process.set_name(f"{state.settings.proc_name or 'evy'} worker")
                 worker.main(state, theirs, state.ages)
         theirs.close()
-        started = Worker(pid, state.ages, state.generation, ours)
+        started = Worker(pid, state.ages, ours)
         state.workers[pid] = started
         self._log.info("worker %d starts", pid)
         return started
@@ -119,9 +118,10 @@ class Fleet:
     def _heard(self, one: Worker, message: dict[str, Any]) -> None:
         kind = message["kind"]
         if kind in ("ready", "pong", "report"):
-            one.report(message["counters"], message["resident"])
+            one.counters = message["counters"] or one.counters
+            one.resident = message["resident"]
             if kind != "report":
-                one.heard_at = one.reported_at
+                one.heard_at = time.monotonic()
         if kind == "ready":
             one.has_served = True
             self._became_ready(one)
@@ -144,14 +144,16 @@ class Fleet:
 
     # Heartbeats
 
-    def beat(self) -> None:
-        """Asks each worker from time to time, and ends those that owe an answer for too long."""
+    def ask(self) -> None:
+        """A question to every worker that serves."""
+        self._questions += 1
+        for one in self._state.in_phase(READY, STALE):
+            one.channel.send("ping", number=self._questions)
+
+    def end_silent(self) -> None:
+        """Kills those that owe an answer for too long; at boot too, as nobody else would end a hang there."""
         now, limit = time.monotonic(), self._state.settings.timeout
         for one in self._state.in_phase(BOOTING, READY, STALE):
-            if one.phase != BOOTING and now - one.asked_at >= self.ask_seconds:
-                self._questions += 1
-                one.asked_at = now
-                one.channel.send("ping", number=self._questions)
             if limit and now - one.heard_at > limit and not one.was_aborted:
                 self._log.critical(
                     "worker %d has not answered for %s seconds (--timeout) and is killed", one.pid, limit

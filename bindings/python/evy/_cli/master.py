@@ -70,7 +70,7 @@ class Master:
         self._status: StatusServer | None = None
         self._pid_file: PidFile | None = None
         self._inbox: process.SignalInbox
-        self._tick_at = 0.0
+        self._ask_at = self._remember_at = 0.0
         kept, self.state.old_master = upgrade.inherited()
         serving.check(settings, self.state.logs)
         self.state.tls = serving.make_tls(settings)
@@ -150,15 +150,22 @@ class Master:
         verdict = self.fleet.reap()
         if verdict is not None and not state.is_stopping:
             self._stop(is_graceful=False, exit_status=verdict)
-        self.fleet.beat()
+        self.fleet.end_silent()
         self.fleet.manage()
         self._see_old_master()
         if self._status is not None:
             self._status.step()
-        if time.monotonic() >= self._tick_at:
-            self._tick_at = time.monotonic() + 1.0
-            if self._status is not None:
-                self._status.remember()
+        self._tick(time.monotonic())
+
+    def _tick(self, now: float) -> None:
+        """The answers of one round are remembered before the next is asked for, so each counts once."""
+        if self._status is not None and now >= self._remember_at:
+            self._remember_at = now + 1.0
+            self._status.remember()
+            self._ask_at = now
+        if now >= self._ask_at:
+            self._ask_at = now + self.fleet.ask_seconds
+            self.fleet.ask()
 
     def _patience(self) -> float:
         """Until something is due that nobody announces."""
@@ -238,6 +245,13 @@ class Master:
         if state.settings.capture_output:
             state.logs.capture()
 
+    def _rename_pid_file(self, path: str) -> None:
+        if self._pid_file is not None:
+            try:
+                self._pid_file.rename(path)
+            except SettingError as error:
+                self.state.logs.error.error("%s", error)
+
     # Reload
 
     def _reload(self) -> None:
@@ -284,8 +298,8 @@ class Master:
         logs.error.level = settings.loglevel
         if settings.status_bind != before.status_bind or settings.preload_app != before.preload_app:
             logs.error.warning("--status-bind and --preload change by an upgrade (USR2), not by a reload")
-        if settings.pidfile and self._pid_file and settings.pidfile != before.pidfile:
-            self._pid_file.rename(settings.pidfile)
+        if settings.pidfile and settings.pidfile != before.pidfile:
+            self._rename_pid_file(settings.pidfile)
         hooks.call_guarded(settings, logs.error, "on_reload", MasterFace(state))
 
     # Upgrade
@@ -310,6 +324,5 @@ class Master:
         if state.old_master and os.getppid() != state.old_master:
             state.old_master = 0
             state.logs.error.info("the old master has ended")
-            if self._pid_file is not None:
-                self._pid_file.rename(state.settings.pidfile)
+            self._rename_pid_file(state.settings.pidfile)
             process.notify(f"MAINPID={state.pid}")

@@ -32,9 +32,12 @@ class PidFile:
             raise SettingError(f"cannot write pid file {self.path}: {error.strerror}") from None
 
     def rename(self, path: str) -> None:
-        self.remove()
+        """Errors: SettingError; the file has its old name then."""
+        try:
+            os.rename(self.path, path)
+        except OSError as error:
+            raise SettingError(f"cannot rename pid file {self.path} to {path}: {error.strerror}") from None
         self.path = os.path.abspath(path)
-        self.create()
 
     def read(self) -> int | None:
         try:

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-import stat
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -116,35 +114,3 @@ def _in_our_words(text: str) -> str:
         if text.startswith((f"{option}:", f"{option} ", f"option {option}")):
             return f"{flag}: {text}"
     return text
-
-
-class AccessDescriptor:
-    """The descriptor on which the library writes the access log: its own duplicate of the file's.
-
-    With it the file can be replaced under the library, which has no call for that.
-    """
-
-    def __init__(self) -> None:
-        self._before = set(open_descriptors())
-        self._number: int | None = None
-
-    def find(self, logs: Logs) -> None:
-        """Looks for it once the server is made: a new descriptor of the very same file."""
-        if not logs.access_file.is_file:
-            return
-        wanted = os.fstat(logs.access_file.descriptor)
-        for number in open_descriptors():
-            with contextlib.suppress(OSError):
-                found = os.fstat(number)
-                is_same = (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino)
-                if is_same and number not in self._before and stat.S_ISREG(found.st_mode):
-                    self._number = number
-
-    def follow(self, logs: Logs) -> None:
-        """The file was opened anew."""
-        if self._number is not None:
-            os.dup2(logs.access_file.descriptor, self._number, inheritable=False)
-
-
-def open_descriptors() -> list[int]:
-    return [int(name) for name in os.listdir("/proc/self/fd")]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,36 +29,35 @@ class Worker:
 
     pid: int
     age: int
-    generation: int
     channel: Channel
     phase: str = BOOTING
     has_served: bool = False
     born_at: float = field(default_factory=time.monotonic)
     heard_at: float = field(default_factory=time.monotonic)
-    reported_at: float = field(default_factory=time.monotonic)
-    asked_at: float = 0.0
     kill_at: float | None = None
     was_aborted: bool = False
     counters: list[int] = field(default_factory=list)
     resident: int = 0
-    # The report before the last one, for rates.
-    earlier: tuple[float, list[int]] = (0.0, [])
-
-    def report(self, counters: list[int], resident: int) -> None:
-        """What the worker has just told."""
-        self.earlier = (self.reported_at, self.counters)
-        self.reported_at, self.resident = time.monotonic(), resident
-        self.counters = counters or self.counters
+    # What the counters were at the last mark, when that was, and how they grew by second up to it.
+    marked: list[int] = field(default_factory=list)
+    marked_at: float = field(default_factory=time.monotonic)
+    rates: dict[int, float] = field(default_factory=dict)
 
     def counter(self, number: int) -> int:
         return self.counters[number] if number < len(self.counters) else 0
 
     def rate(self, number: int) -> float:
-        """Of a counter, by second, between the last two reports."""
-        at, counters = self.earlier
-        if number >= len(counters) or self.reported_at <= at:
-            return 0.0
-        return max(0.0, (self.counter(number) - counters[number]) / (self.reported_at - at))
+        """Of a counter, by second, between the last two marks."""
+        return self.rates.get(number, 0.0)
+
+    def mark(self, numbers: Iterable[int]) -> None:
+        """Sees how these counters have grown since the last mark: nothing is missed, nothing counts twice."""
+        now = time.monotonic()
+        passed = max(now - self.marked_at, 0.001)
+        for number in numbers:
+            before = self.marked[number] if number < len(self.marked) else 0
+            self.rates[number] = (self.counter(number) - before) / passed
+        self.marked, self.marked_at = self.counters, now
 
 
 @dataclass
@@ -76,7 +76,6 @@ class State:
     application: Any = None
     workers: dict[int, Worker] = field(default_factory=dict)
     target: int = 0
-    generation: int = 1
     ages: int = 0
     totals: Totals = field(default_factory=Totals)
     # A point for each second, as the status page draws it.

@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from evy import _lib
-from evy._cli import counters, serving
+from evy._cli import counters, descriptors
 from evy._cli.addresses import Listener
 from evy._cli.state import READY, STALE, State, Worker
 from evy._cli.statuspage import PAGE
@@ -51,7 +51,7 @@ class StatusServer:
         self._on_request = _lib.HandlerFunction(self._requested)
         self._on_log = _lib.LogFunction(self._logged)
         # Of the library: a duplicate of the socket, an epoll set, and what wakes it.
-        before = set(serving.open_descriptors())
+        before = set(descriptors.open_descriptors())
         with Config() as config:
             for name, value in _OPTIONS.items():
                 config.set(name, value)
@@ -60,7 +60,7 @@ class StatusServer:
             config.listen(listener.socket)
             self._handle: int | None = config.make_server()
         self._descriptor(self._handle)
-        self._own = [number for number in serving.open_descriptors() if number not in before]
+        self._own = [number for number in descriptors.open_descriptors() if number not in before]
 
     # In the master's loop
 
@@ -73,6 +73,8 @@ class StatusServer:
     def remember(self) -> None:
         """One point of the graphs, each second."""
         workers = self._state.workers.values()
+        for one in workers:
+            one.mark((counters.REQUESTS_TOTAL, counters.BYTES_OUT, counters.BYTES_IN))
         self._state.history.append(
             {
                 "at": round(time.time(), 1),
@@ -93,7 +95,7 @@ class StatusServer:
         theirs = {one.socket.fileno() for one in self._state.listeners}
         self._free()
         door = _door(self.listener.socket)
-        for number in serving.open_descriptors():
+        for number in descriptors.open_descriptors():
             with contextlib.suppress(OSError):
                 is_ours = number in self._own or (number not in theirs and _door_of(number) == door)
                 if is_ours and number != self.listener.socket.fileno():

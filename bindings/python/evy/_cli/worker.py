@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from evy._cli import apps, counters, hooks, process, serving
 from evy._cli.channel import Channel
+from evy._cli.descriptors import ServerDescriptors
 from evy._cli.hooks import WorkerFace
 from evy._cli.reloader import Watch
 from evy._cli.state import State
@@ -27,6 +28,8 @@ from evy._lib import NO_DROP
 # Exit statuses, as gunicorn's.
 BOOT_ERROR, APP_ERROR = 3, 4
 _LOOK_SECONDS = 1.0
+# Between the acceptance of a connection and its first request: a round trip, and some.
+_LET_IN_SECONDS = 0.3
 # Behind the grace: for post hooks of what was cut, and for the last lines of the logs.
 _END_SECONDS = 1.0
 
@@ -64,15 +67,14 @@ class WorkerProcess:
             self._watch.also(error.files)
             site = apps.failing_app(error)
         self._inbox = process.SignalInbox((signal.SIGTERM, signal.SIGQUIT, signal.SIGINT))
-        access = serving.AccessDescriptor()
+        self._descriptors = ServerDescriptors()
         self._server = serving.make_server(
             serving.sockets(self._state.listeners, self._state.tls),
             self._counted(site),
             self._settings,
             self._logs,
         )
-        access.find(self._logs)
-        self._access = access
+        self._descriptors.find(self._logs.access_file, self._state.listeners)
         self._face.app = site
         hooks.call(self._settings, "post_worker_init", self._face)
         self._server.start()
@@ -133,7 +135,7 @@ class WorkerProcess:
         if any(one["kind"] == "logs" for one in messages):
             for file, descriptor in zip(self._logs.files, descriptors):
                 file.replace(descriptor)
-            self._access.follow(self._logs)
+            self._descriptors.follow(self._logs.access_file)
             if self._settings.capture_output:
                 self._logs.capture()
         for one in messages:
@@ -146,6 +148,8 @@ class WorkerProcess:
     def _drain(self, grace_seconds: float) -> None:
         """Stops accepting, waits for what runs, and ends. A further signal may shorten the wait."""
         self._is_over = True
+        if grace_seconds:
+            grace_seconds = self._turn_away(grace_seconds)
         self._server.stop(grace_seconds)
         deadline = time.monotonic() + grace_seconds + _END_SECONDS
         while self._server.is_running and time.monotonic() < deadline:
@@ -158,6 +162,17 @@ class WorkerProcess:
         if self._server.is_running:
             self._log.warning("requests did not end within the grace and are cut")
         self._channel.send("report", **self._report())
+
+    def _turn_away(self, grace_seconds: float) -> float:
+        """Leaves new clients to others, and waits for the requests of those that were let in just now: a
+        drain closes connections that have not asked anything yet. The grace that is left."""
+        self._descriptors.stop_accepting()
+        end = time.monotonic() + min(_LET_IN_SECONDS, grace_seconds / 2)
+        while (left := end - time.monotonic()) > 0:
+            wait_readable([self._inbox], left)
+            if any(number != signal.SIGTERM for number in self._inbox.take()):
+                return 0.0
+        return max(0.0, grace_seconds - _LET_IN_SECONDS)
 
     # Heartbeats
 
