@@ -134,6 +134,54 @@ def test_hup_moves_to_other_addresses(evy_cli):
     assert not os.path.exists(two)
 
 
+def test_hup_brings_new_certificates_and_a_new_environment(evy_cli, pairs):
+    config, cert, key = (evy_cli.folder / name for name in ("settings.py", "cert", "key"))
+    config.write_text("raw_env = ['ONE=1', 'TWO=2']\ncertfile = 'cert'\nkeyfile = 'key'")
+    app = evy_cli.folder / "app.py"
+    app.write_text(
+        app.read_text().replace("b'Hello'", "repr(sorted(set(os.environ) & {'ONE', 'TWO'})).encode()")
+    )
+
+    def use(name, private):
+        cert.write_bytes((pairs / name).read_bytes())
+        key.write_bytes((pairs / private).read_bytes())
+
+    def seen():
+        with Connection(port=run.port, tls=True) as connection:
+            body = connection.get("/").body
+            return body, connection.socket.getpeercert(binary_form=True)
+
+    use("cert.crt", "private.key")
+    run = evy_cli("-c", "settings.py")
+    body, first = seen()
+    assert body == b"['ONE', 'TWO']"
+    use("other.crt", "private.key")
+    run.signal(signal.SIGHUP)
+    run.err.expect("not reloaded.*TLS: .*match")
+    assert seen()[1] == first
+    use("other.crt", "other.key")
+    config.write_text("raw_env = ['ONE=1']\ncertfile = 'cert'\nkeyfile = 'key'")
+    run.signal(signal.SIGHUP)
+    run.err.expect("INFO. reloaded")
+    body, second = seen()
+    assert body == b"['ONE']" and second != first
+
+
+def test_reloads_leave_nothing_open(evy_cli):
+    run = evy_cli("--access-logfile", "access", "--status-bind", "127.0.0.1:0", "-w", 2)
+
+    assert run.urls
+
+    def open_count(turn):
+        run.signal(signal.SIGHUP)
+        run.err.expect("INFO. reloaded", turn)
+        wait_until(lambda: len(run.workers()) == 2, "two workers")
+        return len(os.listdir(f"/proc/{run.pid}/fd")), len(os.listdir(f"/proc/{run.workers()[0]}/fd"))
+
+    counts = [open_count(turn) for turn in range(1, 5)]
+    assert len(set(counts)) == 1, counts
+
+
 def test_usr1_opens_the_logs_anew(evy_cli):
     run = evy_cli("--access-logfile", "access", "--error-logfile", "errors", "-w", 2, "--capture-output")
     access, errors = run.folder / "access", run.folder / "errors"

@@ -29,7 +29,7 @@ class SignalInbox:
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in numbers:
-            signal.signal(number, _noted)
+            signal.signal(number, noted)
 
     def fileno(self) -> int:
         return self._reader.fileno()
@@ -52,8 +52,8 @@ class SignalInbox:
         self._writer.close()
 
 
-def _noted(_number: int, _frame: Any) -> None:
-    """The number is in the inbox already."""
+def noted(_number: int, _frame: Any) -> None:
+    """Nothing is to be done: the number is in an inbox already, or does not matter."""
 
 
 @contextlib.contextmanager

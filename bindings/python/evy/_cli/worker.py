@@ -248,7 +248,8 @@ def _run(state: State, channel: Channel, age: int, log: Any) -> int:
         signal.SIGTTOU,
         signal.SIGWINCH,
     ):
-        signal.signal(number, signal.SIG_IGN)
+        # Not SIG_IGN: programs that the application runs would inherit it.
+        signal.signal(number, process.noted)
     for number in (signal.SIGCHLD, signal.SIGABRT):
         signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
