@@ -82,10 +82,35 @@ def keywords(settings: Any, logs: Logs) -> dict[str, Any]:
     return found
 
 
-def make_server(listeners: Sequence[Any], site: Any, settings: Any, logs: Logs) -> evy.wsgi.Server:
+class WorkerServer(evy.wsgi.Server):
+    """A server that tells what it counted, also when it has ended, and takes questions to its loop."""
+
+    _counters: list[int] = []
+
+    def counters(self) -> list[int]:
+        """Thread: any."""
+        with self._lock:
+            if self._handle is not None:
+                self._counters = counters.read(self._handle)
+            return self._counters
+
+    def post(self, function: Any, number: int) -> bool:
+        """Has the loop call function(number) where handlers run. False: it is no longer there."""
+        with self._lock:
+            return self._handle is not None and _post(self._handle, None, function, number, _lib.NO_DROP) >= 0
+
+    def _free(self) -> None:
+        self.counters()
+        super()._free()
+
+
+_post = counters.function("evy_loop_post")
+
+
+def make_server(listeners: Sequence[Any], site: Any, settings: Any, logs: Logs) -> WorkerServer:
     """Errors: SettingError, in the words of the library, which name the option."""
     try:
-        return evy.wsgi.Server(listeners, site, **keywords(settings, logs))
+        return WorkerServer(listeners, site, **keywords(settings, logs))
     except (TypeError, evy.Error, OSError) as error:
         raise SettingError(_in_our_words(str(error))) from None
 

@@ -49,6 +49,7 @@ class StatusServer:
         self._descriptor = counters.function("evy_server_fd")
         self._step = counters.function("evy_server_step")
         self._on_request = _lib.HandlerFunction(self._requested)
+        self._remembered, self._remembered_at = self._totals(), time.monotonic()
         self._on_log = _lib.LogFunction(self._logged)
         # Of the library: a duplicate of the socket, an epoll set, and what wakes it.
         before = set(descriptors.open_descriptors())
@@ -71,21 +72,28 @@ class StatusServer:
         self._step(self._handle, 0)
 
     def remember(self) -> None:
-        """One point of the graphs, each second."""
+        """One point of the graphs, each second. Workers that have ended since the last one count too."""
         workers = self._state.workers.values()
         for one in workers:
             one.mark((counters.REQUESTS_TOTAL, counters.BYTES_OUT, counters.BYTES_IN))
+        totals, now = self._totals(), time.monotonic()
+        passed = max(now - self._remembered_at, 0.001)
+
+        def rate(number: int) -> float:
+            return round((totals[number] - self._remembered[number]) / passed, 1)
+
         self._state.history.append(
             {
                 "at": round(time.time(), 1),
-                "requests": round(sum(one.rate(counters.REQUESTS_TOTAL) for one in workers), 1),
-                "active": sum(one.counter(counters.REQUESTS_ACTIVE) for one in workers),
-                "sent": round(sum(one.rate(counters.BYTES_OUT) for one in workers)),
-                "received": round(sum(one.rate(counters.BYTES_IN) for one in workers)),
-                "connections": sum(one.counter(counters.CONNECTIONS_OPEN) for one in workers),
+                "requests": rate(counters.REQUESTS_TOTAL),
+                "active": totals[counters.REQUESTS_ACTIVE],
+                "sent": rate(counters.BYTES_OUT),
+                "received": rate(counters.BYTES_IN),
+                "connections": totals[counters.CONNECTIONS_OPEN],
                 "workers": {one.pid: round(one.rate(counters.REQUESTS_TOTAL), 1) for one in workers},
             }
         )
+        self._remembered, self._remembered_at = totals, now
 
     def leave(self) -> None:
         """In a forked child: closes the master's descriptors, connections of watchers among them.

@@ -140,7 +140,7 @@ function show(s) {
   byId('name').textContent = s.name;
   byId('state').textContent = s.state;
   byId('state').className = 'pill ' + s.state;
-  byId('about').textContent = `${s.addresses.join('  ')}   \\u00b7   up ${time(s.uptime_seconds)}`;
+  byId('about').textContent = [...s.addresses, 'up ' + time(s.uptime_seconds)].join(' \\u00b7 ');
   byId('cards').replaceChildren(...CARDS.map(one => card(one, s.history)));
   byId('facts').replaceChildren(
     fact('requests', count(s.totals.requests)), fact('5xx', count(s.totals.server_errors)),

@@ -23,11 +23,10 @@ from evy._cli.reloader import Watch
 from evy._cli.state import State
 from evy._cli.values import SettingError
 from evy._cli.waiting import wait_readable
-from evy._lib import NO_DROP
 
 # Exit statuses, as gunicorn's.
 BOOT_ERROR, APP_ERROR = 3, 4
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = _REPORT_SECONDS = 1.0
 # Between the acceptance of a connection and its first request: a round trip, and some.
 _LET_IN_SECONDS = 0.3
 # Behind the grace: for post hooks of what was cut, and for the last lines of the logs.
@@ -48,7 +47,6 @@ class WorkerProcess:
         self._server: Any = None
         self._watch = Watch(self._settings.reload_extra_files) if self._settings.reload else None
         self._look_at = time.monotonic() + _LOOK_SECONDS
-        self._post = counters.function("evy_loop_post")
         self._beat = counters.TaskFunction(self._beaten)
         self._awaited: int | None = None
         self._beaten_at: int | None = None
@@ -151,14 +149,18 @@ class WorkerProcess:
         if grace_seconds:
             grace_seconds = self._turn_away(grace_seconds)
         self._server.stop(grace_seconds)
-        deadline = time.monotonic() + grace_seconds + _END_SECONDS
-        while self._server.is_running and time.monotonic() < deadline:
+        now = time.monotonic()
+        deadline, report_at = now + grace_seconds + _END_SECONDS, now + _REPORT_SECONDS
+        while self._server.is_running and now < deadline:
             # In slices: the end of the server wakes nobody here.
             wait_readable([self._inbox], 0.02)
-            for number in self._inbox.take():
-                if number in (signal.SIGQUIT, signal.SIGINT):
-                    self._server.stop(0)
-                    deadline = min(deadline, time.monotonic() + _END_SECONDS)
+            if any(number != signal.SIGTERM for number in self._inbox.take()):
+                self._server.stop(0)
+                deadline = min(deadline, now + _END_SECONDS)
+            if now >= report_at:
+                report_at = now + _REPORT_SECONDS
+                self._channel.send("report", **self._report())
+            now = time.monotonic()
         if self._server.is_running:
             self._log.warning("requests did not end within the grace and are cut")
         self._channel.send("report", **self._report())
@@ -178,11 +180,8 @@ class WorkerProcess:
 
     def _ask(self, number: int) -> None:
         """Sends the question through the server: it comes back where handlers run."""
-        self._awaited = number
-        with self._server._lock:
-            handle = self._server._handle
-            if handle is None or self._post(handle, None, self._beat, number, NO_DROP) < 0:
-                self._awaited = None
+        if self._server.post(self._beat, number):
+            self._awaited = number
 
     def _beaten(self, number: int | None) -> None:
         """Thread: one of the server's."""
@@ -203,10 +202,7 @@ class WorkerProcess:
         self._channel.send("report" if is_stuck else "pong", **report)
 
     def _report(self) -> dict[str, Any]:
-        with self._server._lock:
-            handle = self._server._handle
-            found = counters.read(handle) if handle is not None else []
-        return {"counters": found, "resident": counters.resident_bytes()}
+        return {"counters": self._server.counters(), "resident": counters.resident_bytes()}
 
     # Reload
 
