@@ -88,6 +88,8 @@ def test_configuration_files_that_cannot_be_used(evy, text, message):
         (["-k", "eventlet"], "--worker-class: 'eventlet'"),
         (["-k", "uvicorn.workers.UvicornWorker"], "--worker-class: .*serves WSGI applications"),
         (["-k", "tornado"], "--worker-class: 'tornado'"),
+        (["--statsd-host=a:1"], "--statsd-host=a:1: there is no statsd client"),
+        (["--log-config", "x"], "--log-config: logging of the server is set by"),
         (["-w", "0"], "--workers: 0 is too small"),
         (["-t", "-1"], "--timeout: '-1' is no number of seconds"),
         (["-m", "9"], "--umask: '9' is no octal number"),

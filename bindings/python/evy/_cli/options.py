@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from evy._cli import configfile
-from evy._cli.table import GROUPS, INERT, REFUSED, SETTINGS, Setting
+from evy._cli.table import GROUPS, INERT, REFUSED, REFUSED_FLAGS, SETTINGS, Setting
 from evy._cli.values import SettingError
 from evy._lib import version
 from evy._version import __version__
@@ -152,7 +152,14 @@ def _add(group: Any, setting: Setting) -> None:
 
 
 def _completed(arguments: list[str]) -> list[str]:
-    """A flag whose value may be left out gets it, where what follows is none: it is the application."""
+    """A flag whose value may be left out gets it, where what follows is none: it is the application.
+
+    Errors: SettingError for gunicorn's flags whose effect would be missed.
+    """
+    for one in arguments:
+        refused = REFUSED_FLAGS.get(one.partition("=")[0])
+        if refused is not None:
+            raise SettingError(f"{one}: {REFUSED[refused]}")
     found: list[str] = []
     for one, following in zip(arguments, [*arguments[1:], ""]):
         setting = next((it for it in SETTINGS.values() if one in it.flags.split() and it.constant), None)

@@ -204,6 +204,12 @@ _INERT = (
     Setting("suppress_ragged_eofs", "--suppress-ragged-eofs", values.flag, True, INERT, "", note=_LOOP),
     Setting("enable_stdio_inheritance", "-R --enable-stdio-inheritance", values.flag, False, INERT,
             "", note="output is inherited, only Python's own buffer is between"),
+    Setting("secure_scheme_headers", "", values.anything, None, INERT,
+            "", note="X-Forwarded-Proto tells the scheme, of those whom forwarded_allow_ips names"),
+    Setting("forwarder_headers", "", values.anything, None, INERT, "", note="no header sets SCRIPT_NAME"),
+    Setting("tmp_upload_dir", "", values.anything, None, INERT, "", note="TMPDIR says where files go"),
+    Setting("http_protocols", "--http-protocols", values.anything, None, INERT, "", "NAMES",
+            note="HTTP/1.1 is spoken"),
     Setting("disable_redirect_access_to_syslog", "--disable-redirect-access-to-syslog", values.flag,
             False, INERT, "", note="there is no syslog"),
 )
@@ -230,6 +236,13 @@ REFUSED = {
     "proxy_allow_ips": "with proxy_protocol every peer has to send the header: let only proxies reach it",
     "strip_header_spaces": "a blank ahead of the colon makes a request ambiguous, and it is refused",
     "casefold_http_method": "methods are given to the application as they came",
+}
+
+REFUSED_FLAGS = {
+    "--logger-class": "logger_class", "--log-config": "logconfig", "--log-config-json": "logconfig_json",
+    "--log-syslog": "syslog", "--statsd-host": "statsd_host", "--paste": "paste", "--paster": "paste",
+    "--spew": "spew", "--proxy-allow-from": "proxy_allow_ips", "--strip-header-spaces": "strip_header_spaces",
+    "--casefold-http-method": "casefold_http_method",
 }
 
 SETTINGS: dict[str, Setting] = {

@@ -35,7 +35,7 @@ def start_master(
         variables = {SOCKETS_VARIABLE: json.dumps(copies), MASTER_VARIABLE: str(os.getpid())}
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-m", "evy", *arguments],
+            command(arguments),
             {**environ, **variables},
             setsigmask=(),
             setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
@@ -44,6 +44,12 @@ def start_master(
         os.chdir(here)
         for number in numbers:
             os.close(number)
+
+
+def command(arguments: list[str]) -> list[str]:
+    """What started this process, with the interpreter's own options where it tells them (3.10 and later)."""
+    original = getattr(sys, "orig_argv", None)
+    return [sys.executable, *(original[1:] if original else ["-m", "evy", *arguments])]
 
 
 def inherited() -> tuple[dict[str, list[Listener]], int]:

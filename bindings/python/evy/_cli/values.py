@@ -161,6 +161,10 @@ def pairs(value: Any) -> list[tuple[str, str]]:
     return [one if isinstance(one, tuple) else pair(one) for one in lines(value)]
 
 
+def anything(value: Any) -> Any:
+    return value
+
+
 def hook(value: Any) -> Callable[..., Any] | None:
     if value is None or callable(value):
         return value
