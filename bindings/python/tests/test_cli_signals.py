@@ -194,12 +194,15 @@ def test_usr1_opens_the_logs_anew(evy_cli):
     wait_until(lambda: access.exists() and errors.exists(), "new files")
     # Each worker hears of it by itself, so ask until a round of requests writes nothing to the old file.
 
+    def counts():
+        return [path.read_text().count("/pid") for path in (run.folder / "access.1", access)]
+
     def all_write_anew():
-        old, new = (run.folder / "access.1").read_text(), access.read_text().count("/pid")
+        old, new = counts()
         for _ in range(8):
             run.get("/pid")
-        wait_until(lambda: access.read_text().count("/pid") > new, "lines in the new file")
-        return (run.folder / "access.1").read_text() == old
+        wait_until(lambda: sum(counts()) == old + new + 8, "8 lines in either file")
+        return counts() == [old, new + 8]
 
     wait_until(all_write_anew, "no more lines in the old file")
     run.get("/print")

@@ -51,7 +51,8 @@ def test_figures_of_all_workers_and_of_those_that_are_gone(evy_cli):
     for expected in ('evy_responses_total{status="2xx"} 25', "evy_requests_total 25", "evy_workers 2",
                      "evy_workers_started_total 4", "# TYPE evy_requests_total counter"):  # fmt: skip
         assert expected in lines
-    assert sum(int(line.split()[1]) for line in lines if line.startswith("evy_worker_requests_total{")) == 5
+    # Those of the old ones, which may have taken some behind the reload too, are in the sums alone.
+    assert sum(int(line.split()[1]) for line in lines if line.startswith("evy_worker_requests_total{")) <= 5
     series = [line.rsplit(" ", 1)[0] for line in lines if line[0] != "#"]
     assert len(series) == len(set(series))
 
