@@ -140,6 +140,48 @@ def test_max_requests(evy_cli):
     assert all(pids.count(one) >= 3 for one in sorted(set(pids), key=pids.index)[:-1])
 
 
+NOISE = """
+import os, socket
+def app(env, start_response):
+    # Whatever has the shape of the worker's channel: a socket of this kind is nothing else here.
+    for name in os.listdir('/proc/self/fd'):
+        try:
+            sock = socket.socket(fileno=os.dup(int(name)))
+        except OSError:
+            continue
+        with sock:
+            if sock.type == socket.SOCK_SEQPACKET:
+                for text in (b'{', b'[]', b'{"kind": 1}', b'{"kind": "pong"}', b'\\xff',
+                             b'{"kind": "pong", "counters": ["x"], "resident": {}}', b'{"kind": "changed"}'):
+                    sock.send(text)
+    start_response('200 OK', [])
+    return [b'Hello']
+"""
+
+
+def test_an_application_cannot_confuse_its_master(evy_cli):
+    (evy_cli.folder / "app.py").write_text(NOISE)
+    run = evy_cli("--status-bind", "127.0.0.1:0")
+    assert [run.get().body for _ in range(3)] == [b"Hello"] * 3
+    with Connection(port=run.status_port) as connection:
+        assert connection.get("/metrics").status == 200
+    assert run.end(signal.SIGTERM) == 0 and not run.err.matching("Traceback")
+
+
+def test_a_fork_that_fails_is_tried_again(evy_cli):
+    # The hook comes right ahead of the fork, with no descriptor left for the channel: the first time only.
+    (evy_cli.folder / "conf.py").write_text(
+        "import resource\n"
+        "limits = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "def pre_fork(server, worker):\n"
+        "    few = (3, limits[1]) if worker.age == 1 else limits\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, few)\n"
+    )
+    run = evy_cli("-c", "conf.py")
+    run.err.expect("cannot start a worker: .*Too many open files; the next try is in 0.5 seconds")
+    assert run.get().body == b"Hello"
+
+
 def test_preload(evy_cli):
     source = (evy_cli.folder / "app.py").read_text()
     (evy_cli.folder / "app.py").write_text(

@@ -54,10 +54,27 @@ class Channel:
             descriptors += came
             if not data:
                 return messages, descriptors, False
-            messages.append(json.loads(data))
+            message = _parsed(data)
+            if message is not None:
+                messages.append(message)
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    """None: it is no message. A worker runs code of others, and must not end its master."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("kind"), str) else None
+
+
+def numbers(value: Any) -> list[int]:
+    """A list of whole numbers, as it should be in a message; else none at all."""
+    is_one = isinstance(value, list) and all(type(one) is int for one in value)
+    return value if is_one else []
 
 
 def pair() -> tuple[Channel, Channel]:

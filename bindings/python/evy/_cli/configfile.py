@@ -30,7 +30,7 @@ def names(location: str, folder: str) -> dict[str, Any]:
     found: dict[str, Any] = {"__name__": "__config__", "__file__": path, "__builtins__": __builtins__}
     try:
         exec(compile(source, path, "exec"), found)
-    except Exception:
+    except (Exception, SystemExit):
         raise SettingError(f"{location} failed:\n{traceback.format_exc().rstrip()}") from None
     return {name: value for name, value in found.items() if not name.startswith("__")}
 
@@ -40,7 +40,7 @@ def _of_module(module: str, folder: str) -> dict[str, Any]:
     sys.path.insert(0, folder)
     try:
         return dict(vars(importlib.import_module(module)))
-    except Exception:
+    except (Exception, SystemExit):
         text = traceback.format_exc().rstrip()
         raise SettingError(f"{MODULE_PREFIX}{module} failed:\n{text}") from None
     finally:

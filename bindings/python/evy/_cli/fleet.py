@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from evy._cli import channel, hooks, process, worker
+from evy._cli.channel import numbers
 from evy._cli.hooks import MasterFace, WorkerFace
 from evy._cli.logs import ErrorLog
 from evy._cli.state import BOOTING, READY, STALE, STOPPING, State, Worker
@@ -47,7 +48,13 @@ class Fleet:
         while len(fresh) < state.target and now >= state.spawn_after:
             if state.boot_failures and state.in_phase(BOOTING):
                 break  # one try at a time
-            fresh.append(self._spawn())
+            try:
+                fresh.append(self._spawn())
+            except OSError as error:
+                self._log.error(
+                    "cannot start a worker: %s; the next try is in %g seconds", error, self._wait()
+                )
+                break
         for one in fresh[: max(0, len(fresh) - state.target)]:
             one.phase = STALE
         stale = state.in_phase(STALE)
@@ -72,7 +79,12 @@ class Fleet:
         hooks.call_guarded(state.settings, self._log, "pre_fork", MasterFace(state), face)
         ours, theirs = channel.pair()
         with process.signals_held():
-            pid = os.fork()
+            try:
+                pid = os.fork()
+            except OSError:
+                ours.close()
+                theirs.close()
+                raise
             if pid == 0:
                 ours.close()
                 for one in state.workers.values():
@@ -118,8 +130,8 @@ class Fleet:
     def _heard(self, one: Worker, message: dict[str, Any]) -> None:
         kind = message["kind"]
         if kind in ("ready", "pong", "report"):
-            one.counters = message["counters"] or one.counters
-            one.resident = message["resident"]
+            one.counters = numbers(message.get("counters")) or one.counters
+            one.resident = sum(numbers([message.get("resident")]))
             if kind != "report":
                 one.heard_at = time.monotonic()
         if kind == "ready":
@@ -128,7 +140,7 @@ class Fleet:
         elif kind == "retire" and one.phase == READY:
             one.phase = STALE
         elif kind == "changed" and one.phase == READY:
-            self._log.info("%s has changed: workers are replaced", message["file"])
+            self._log.info("%s has changed: workers are replaced", message.get("file"))
             self.renew()
 
     def _became_ready(self, one: Worker) -> None:
@@ -220,9 +232,7 @@ class Fleet:
         if not state.has_ever_served and code in (worker.BOOT_ERROR, worker.APP_ERROR):
             self._log.error("worker %d ended while it started: %s", one.pid, _how(status))
             return code
-        state.boot_failures += 1
-        wait = min(BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS * 2 ** min(state.boot_failures - 1, 10))
-        state.spawn_after = time.monotonic() + wait
+        wait = self._wait()
         stays = "; the old workers go on" if state.in_phase(STALE) else ""
         self._log.error(
             "worker %d ended %s: %s; the next try is in %g seconds%s",
@@ -233,6 +243,14 @@ class Fleet:
             stays,
         )
         return None
+
+    def _wait(self) -> float:
+        """Puts the next start off, further each time; the seconds."""
+        state = self._state
+        state.boot_failures += 1
+        wait = min(BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS * 2 ** min(state.boot_failures - 1, 10))
+        state.spawn_after = time.monotonic() + wait
+        return wait
 
 
 def _how(status: int) -> str:

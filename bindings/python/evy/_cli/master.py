@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -261,7 +262,8 @@ class Master:
         try:
             self._take_settings()
         except SettingError as error:
-            prepare_process(state.settings, state.start_folder, None)
+            with contextlib.suppress(SettingError):
+                prepare_process(state.settings, state.start_folder, None)
             state.logs.error.error("not reloaded, everything stays as it was: %s", error)
             process.notify("READY=1")
             return
