@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+"""python -m evy MODULE:APP - serves a WSGI application with pre-forked workers; see docs/operating.md."""
+
+import sys
+
+from evy._cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MIT
+"""addresses - turns the addresses of --bind into listening sockets, which the master opens once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import stat
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from evy._cli import values
+from evy._cli.values import SettingError
+
+DEFAULT_PORT = 8000
+SYSTEMD_FIRST = 3
+
+
+@dataclass
+class Listener:
+    """A listening socket of the master. spec: the address that asked for it.
+
+    path: the file of a unix socket, and file: which one it was when bound; only that one is removed.
+    """
+
+    spec: str
+    socket: socket.socket
+    path: str | None = None
+    file: tuple[int, int] | None = None
+
+    @property
+    def is_unix(self) -> bool:
+        return self.socket.family == socket.AF_UNIX
+
+    @property
+    def address(self) -> str:
+        """The real address: "127.0.0.1:8000", "[::1]:8000", "unix:/run/a.sock", "unix:@name"."""
+        name = self.socket.getsockname()
+        if self.is_unix:
+            text = name if isinstance(name, str) else name.decode("utf-8", "replace")
+            return "unix:" + text.replace("\0", "@", 1)
+        host = f"[{name[0]}]" if self.socket.family == socket.AF_INET6 else name[0]
+        return f"{host}:{name[1]}"
+
+    def url(self, is_tls: bool) -> str:
+        return self.address if self.is_unix else f"{'https' if is_tls else 'http'}://{self.address}"
+
+    def close(self, removes_file: bool = True) -> None:
+        if self.path and removes_file and _file_at(self.path) == self.file:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+        self.socket.close()
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def open_listeners(
+    specs: Iterable[str],
+    *,
+    backlog: int,
+    reuse_port: bool = False,
+    umask: int | None = None,
+    kept: Mapping[str, list[Listener]],
+) -> list[Listener]:
+    """A listener for each address; those of `kept`, by spec, are taken over instead of opened.
+
+    Errors: SettingError names the address; what was opened by this call is closed again then.
+    """
+    found: list[Listener] = []
+    fresh: list[Listener] = []
+    try:
+        for spec in dict.fromkeys(specs):
+            if spec in kept:
+                found += kept[spec]
+                continue
+            opened = _open(spec, backlog, reuse_port, 0 if umask is None else umask)
+            fresh += opened
+            found += opened
+    except BaseException:
+        for one in fresh:
+            one.close()
+        raise
+    return found
+
+
+def adopt(spec: str, descriptor: int) -> Listener:
+    """A socket that another process has opened. Errors: SettingError."""
+    try:
+        sock = socket.socket(fileno=descriptor)
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise SettingError(f"cannot listen on {spec}: descriptor {descriptor}: {error.strerror}") from None
+    os.set_inheritable(descriptor, False)
+    listener = Listener(spec, sock)
+    if "unix:" in spec and "unix:@" not in spec:
+        listener.path = str(sock.getsockname())
+        listener.file = _file_at(listener.path)
+    return listener
+
+
+def passed_by_systemd() -> int:
+    """How many sockets systemd gave to this process."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return 0
+    try:
+        return max(0, int(os.environ.get("LISTEN_FDS", "0")))
+    except ValueError:
+        return 0
+
+
+def _open(spec: str, backlog: int, reuse_port: bool, umask: int) -> list[Listener]:
+    if spec.startswith("systemd:"):
+        return _of_systemd(spec)
+    given = re.fullmatch(r"fd:(?://)?(\d+)", spec)
+    try:
+        if given:
+            listener = adopt(spec, int(given[1]))
+        elif spec.startswith("unix:"):
+            listener = _unix(spec, umask)
+        else:
+            listener = _tcp(spec, reuse_port)
+        listener.socket.listen(backlog)
+    except OSError as error:
+        raise SettingError(f"cannot listen on {spec}: {error.strerror or error}") from None
+    return [listener]
+
+
+def _of_systemd(spec: str) -> list[Listener]:
+    count = passed_by_systemd()
+    wanted = spec.partition(":")[2]
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    found = [
+        adopt(spec, SYSTEMD_FIRST + index)
+        for index in range(count)
+        if not wanted or names[index : index + 1] == [wanted]
+    ]
+    if not found:
+        which = f"of the name {wanted!r} " if wanted else ""
+        raise SettingError(f"cannot listen on {spec}: no socket {which}was passed to this process")
+    return found
+
+
+def host_and_port(spec: str) -> tuple[str, int]:
+    """ "host:port", ":port", "host", "[::1]:port", also behind "tcp://" or "http://"."""
+    text = re.sub(r"^(?:tcp|http)://", "", spec)
+    parts = re.fullmatch(r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]*))(?::(?P<port>\d+))?", text)
+    port = int(parts["port"]) if parts and parts["port"] else DEFAULT_PORT
+    if parts is None or port > 65535 or not text:
+        raise SettingError(
+            f"--bind {spec}: not HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, fd://N or systemd:NAME"
+        )
+    return parts["six"] or parts["host"] or "0.0.0.0", port
+
+
+def _tcp(spec: str, reuse_port: bool) -> Listener:
+    host, port = host_and_port(spec)
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise SettingError(f"cannot listen on {spec}: {host}: {error.strerror}") from None
+    sock = socket.socket(family, kind)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+    except BaseException:
+        sock.close()
+        raise
+    return Listener(spec, sock)
+
+
+def _unix(spec: str, umask: int) -> Listener:
+    path, _, query = re.sub(r"^unix:(//)?", "", spec).partition("?")
+    options = dict(urllib.parse.parse_qsl(query))
+    unknown = set(options) - {"mode", "user", "group"}
+    if unknown or not path:
+        raise SettingError(f"--bind {spec}: not unix:PATH?mode=660&user=NAME&group=NAME")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    old = os.umask(umask)
+    try:
+        if path.startswith("@"):
+            sock.bind("\0" + path[1:])
+            return Listener(spec, sock)
+        _remove_dead(path, spec)
+        sock.bind(path)
+        _give_away(path, options, spec)
+    except BaseException:
+        sock.close()
+        raise
+    finally:
+        os.umask(old)
+    return Listener(spec, sock, os.path.abspath(path), _file_at(path))
+
+
+def _give_away(path: str, options: Mapping[str, str], spec: str) -> None:
+    try:
+        owner = values.user(options.get("user")), values.group(options.get("group"))
+        mode = values.mask(options["mode"]) if "mode" in options else None
+    except ValueError as error:
+        raise SettingError(f"--bind {spec}: {error}") from None
+    if owner != (None, None):
+        os.chown(path, -1 if owner[0] is None else owner[0], -1 if owner[1] is None else owner[1])
+    if mode is not None:
+        os.chmod(path, mode)
+
+
+def _remove_dead(path: str, spec: str) -> None:
+    """A socket file that a dead server left; anything else stays, and is an error."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise SettingError(f"cannot listen on {spec}: {path} exists, and is no socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except OSError as error:
+            raise SettingError(f"cannot listen on {spec}: {error.strerror or error}") from None
+    raise SettingError(f"cannot listen on {spec}: another process listens there")

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: MIT
+"""master - one loop that reacts to signals, to workers and to time; it serves no request itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import Any
+
+from evy._cli import addresses, apps, banner, hooks, options, process, serving, upgrade
+from evy._cli.addresses import Listener
+from evy._cli.fleet import Fleet
+from evy._cli.hooks import MasterFace
+from evy._cli.logs import Logs
+from evy._cli.pidfile import PidFile
+from evy._cli.state import BOOTING, STALE, STOPPING, State
+from evy._cli.status import StatusServer
+from evy._cli.values import SettingError
+from evy._cli.waiting import wait_readable
+
+SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGWINCH,
+    signal.SIGCHLD,
+)
+SYSTEMD = "systemd:"
+STATUS = "status"
+
+
+def addresses_of(settings: Any) -> list[str]:
+    """The addresses to serve: as given, or what systemd has passed to a process without --bind."""
+    if "bind" not in settings.given and addresses.passed_by_systemd():
+        return [SYSTEMD]
+    return settings.bind
+
+
+def prepare_process(settings: Any, folder: str, environ: dict[str, str] | None) -> None:
+    """Folder, environment and module path as the settings say. environ: what to begin with; None: as is.
+
+    Errors: SettingError.
+    """
+    if environ is not None:
+        os.environ.clear()
+        os.environ.update(environ)
+    os.environ.update(settings.raw_env)
+    try:
+        os.chdir(os.path.join(folder, settings.chdir or ""))
+    except OSError as error:
+        raise SettingError(f"--chdir {settings.chdir}: {error.strerror}") from None
+    apps.add_paths(settings.pythonpath)
+    if settings.umask is not None:
+        os.umask(settings.umask)
+
+
+class Master:
+    """Ownership: sockets, logs, pid file and workers, until run() returns. Thread: the main thread."""
+
+    def __init__(self, settings: Any, arguments: list[str], folder: str, environ: dict[str, str]) -> None:
+        """Opens everything that can fail. Errors: SettingError."""
+        self.state = State(settings, Logs(settings), folder, environ, arguments)
+        self.fleet = Fleet(self.state, self._leave)
+        self._status: StatusServer | None = None
+        self._pid_file: PidFile | None = None
+        self._inbox: process.SignalInbox
+        self._ask_at = self._remember_at = 0.0
+        kept, self.state.old_master = upgrade.inherited()
+        serving.check(settings, self.state.logs)
+        self.state.tls = serving.make_tls(settings)
+        self.state.listeners = self._open(settings, kept)
+        if settings.status_bind:
+            self._status = StatusServer(self.state, self._open_status(settings, kept))
+        for spec in kept:
+            if spec not in {one.spec for one in self.listeners}:
+                for one in kept[spec]:
+                    one.close(removes_file=False)
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """All sockets, that of the status page too."""
+        return self.state.listeners + ([self._status.listener] if self._status else [])
+
+    def _open(self, settings: Any, kept: dict[str, list[Listener]]) -> list[Listener]:
+        return addresses.open_listeners(
+            addresses_of(settings),
+            backlog=settings.backlog,
+            reuse_port=settings.reuse_port,
+            umask=settings.umask,
+            kept=kept,
+        )
+
+    def _open_status(self, settings: Any, kept: dict[str, list[Listener]]) -> Listener:
+        """Under a name of its own, so that an upgrade does not take it for one of the others."""
+        name = f"{STATUS} {settings.status_bind}"
+        if name in kept:
+            return kept[name][0]
+        found = addresses.open_listeners([settings.status_bind], backlog=64, umask=settings.umask, kept={})[0]
+        found.spec = name
+        return found
+
+    # Life
+
+    def run(self) -> int:
+        """Serves until a signal ends it; the exit status."""
+        state, settings = self.state, self.state.settings
+        is_upgrade = state.old_master != 0
+        if settings.daemon and not is_upgrade:
+            process.detach()
+        state.pid = os.getpid()
+        # Ahead of the pid file: who reads it may send signals.
+        self._inbox = process.SignalInbox(SIGNALS)
+        process.set_name(f"{settings.proc_name or 'evy'} master")
+        try:
+            if settings.pidfile:
+                self._pid_file = PidFile(settings.pidfile + (".2" if is_upgrade else ""))
+                self._pid_file.create()
+            if settings.preload_app:
+                state.application = apps.load(settings.wsgi_app, settings.factory)
+        except (SettingError, apps.AppError) as error:
+            state.logs.error.error("cannot start: %s%s", error, "\n" + getattr(error, "details", ""))
+            self._close()
+            return 4 if isinstance(error, apps.AppError) else 1
+        state.target = settings.workers
+        banner.show(state, self._status)
+        for note in settings.notes:
+            state.logs.error.info("%s", note)
+        hooks.call_guarded(settings, state.logs.error, "on_starting", MasterFace(state))
+        while not (state.is_stopping and not state.workers):
+            self._turn()
+        self._close()
+        return state.exit_status
+
+    def _turn(self) -> None:
+        """Waits for something to happen, then sees to everything. Each step is cheap where nothing is due."""
+        state = self.state
+        things: list[Any] = [self._inbox, *(one.channel for one in state.workers.values())]
+        if self._status is not None:
+            things.append(self._status)
+        wait_readable(things, self._patience())
+        for number in self._inbox.take():
+            self._signal(number)
+        self.fleet.hear()
+        verdict = self.fleet.reap()
+        if verdict is not None and not state.is_stopping:
+            self._stop(is_graceful=False, exit_status=verdict)
+        self.fleet.end_silent()
+        self.fleet.manage()
+        self._see_old_master()
+        if self._status is not None:
+            self._status.step()
+        self._tick(time.monotonic())
+
+    def _tick(self, now: float) -> None:
+        """The answers of one round are remembered before the next is asked for, so each counts once."""
+        if self._status is not None and now >= self._remember_at:
+            self._remember_at = now + 1.0
+            self._status.remember()
+            self._ask_at = now
+        if now >= self._ask_at:
+            self._ask_at = now + self.fleet.ask_seconds
+            self.fleet.ask()
+
+    def _patience(self) -> float:
+        """Until something is due that nobody announces."""
+        state = self.state
+        if state.in_phase(BOOTING, STALE, STOPPING) or state.boot_failures or state.old_master:
+            return 0.1
+        return self.fleet.ask_seconds / 2
+
+    def _leave(self) -> None:
+        """In a forked child: what only the master may use."""
+        self._inbox.close()
+        if self._status is not None:
+            self._status.leave()
+
+    def _close(self) -> None:
+        state = self.state
+        has_heir = state.new_master != 0 or state.old_master != 0
+        hooks.call_guarded(state.settings, state.logs.error, "on_exit", MasterFace(state))
+        if self._status is not None:
+            self._status.close(not has_heir)
+        for one in state.listeners:
+            one.close(not has_heir)
+        if self._pid_file is not None:
+            self._pid_file.remove()
+        state.logs.error.info("the master ends")
+
+    # Signals
+
+    def _signal(self, number: int) -> None:
+        state, log = self.state, self.state.logs.error
+        if number != signal.SIGCHLD:
+            log.info("signal %s", signal.Signals(number).name[3:].lower())
+        if number == signal.SIGTERM:
+            self._stop(is_graceful=True)
+        elif number in (signal.SIGINT, signal.SIGQUIT):
+            self._stop(is_graceful=False)
+        elif number == signal.SIGUSR1:
+            self._open_logs_again()
+        elif state.is_stopping:
+            return
+        elif number == signal.SIGHUP:
+            self._reload()
+        elif number == signal.SIGUSR2:
+            self._upgrade()
+        elif number == signal.SIGTTIN:
+            self._resize(state.target + 1)
+        elif number == signal.SIGTTOU and state.target > 1:
+            self._resize(state.target - 1)
+        elif number == signal.SIGWINCH:
+            if state.settings.daemon or not process.has_terminal():
+                self._resize(0)
+            else:
+                log.info("ignored: it is what a terminal sends when its size changes")
+
+    def _stop(self, is_graceful: bool, exit_status: int = 0) -> None:
+        state = self.state
+        if not state.is_stopping:
+            process.notify("STOPPING=1")
+            state.exit_status = exit_status
+        state.is_stopping = True
+        self.fleet.stop_all(is_graceful)
+
+    def _resize(self, count: int) -> None:
+        state = self.state
+        old, state.target = state.target, count
+        hooks.call_guarded(
+            state.settings, state.logs.error, "nworkers_changed", MasterFace(state), count, old
+        )
+
+    def _open_logs_again(self) -> None:
+        state = self.state
+        try:
+            state.logs.open_again()
+        except SettingError as error:
+            state.logs.error.error("%s; the old file is kept", error)
+        self.fleet.pass_logs()
+        if state.settings.capture_output:
+            state.logs.capture()
+
+    def _rename_pid_file(self, path: str) -> None:
+        if self._pid_file is not None:
+            try:
+                self._pid_file.rename(path)
+            except SettingError as error:
+                self.state.logs.error.error("%s", error)
+
+    # Reload
+
+    def _reload(self) -> None:
+        """New settings, then new workers, then the old ones go. All or nothing."""
+        state = self.state
+        process.notify("RELOADING=1")
+        try:
+            self._take_settings()
+        except SettingError as error:
+            with contextlib.suppress(SettingError):
+                prepare_process(state.settings, state.start_folder, None)
+            state.logs.error.error("not reloaded, everything stays as it was: %s", error)
+            process.notify("READY=1")
+            return
+        state.is_reloading = True
+        old, state.target = state.target, state.settings.workers
+        if old != state.target:
+            hooks.call_guarded(
+                state.settings, state.logs.error, "nworkers_changed", MasterFace(state), state.target, old
+            )
+        self.fleet.renew()
+
+    def _take_settings(self) -> None:
+        """Errors: SettingError; nothing has changed then."""
+        state, before = self.state, self.state.settings
+        settings = options.load(state.arguments, state.start_environ, state.start_folder)
+        environ = None if settings.preload_app else state.start_environ
+        prepare_process(settings, state.start_folder, environ)
+        logs = state.logs if state.logs.is_as(settings) else Logs(settings)
+        try:
+            serving.check(settings, logs)
+            tls = serving.make_tls(settings)
+            kept: dict[str, list[Listener]] = {}
+            for one in state.listeners:
+                kept.setdefault(one.spec, []).append(one)
+            listeners = self._open(settings, kept)
+        except SettingError:
+            if logs is not state.logs:
+                logs.close()
+            raise
+        for one in state.listeners:
+            if one not in listeners:
+                one.close()
+        state.settings, state.logs, state.tls, state.listeners = settings, logs, tls, listeners
+        logs.error.level = settings.loglevel
+        if settings.status_bind != before.status_bind or settings.preload_app != before.preload_app:
+            logs.error.warning("--status-bind and --preload change by an upgrade (USR2), not by a reload")
+        if settings.pidfile and settings.pidfile != before.pidfile:
+            self._rename_pid_file(settings.pidfile)
+        hooks.call_guarded(settings, logs.error, "on_reload", MasterFace(state))
+
+    # Upgrade
+
+    def _upgrade(self) -> None:
+        state, log = self.state, self.state.logs.error
+        if state.new_master or state.old_master:
+            log.warning("ignored: two masters are there already")
+            return
+        hooks.call_guarded(state.settings, log, "pre_exec", MasterFace(state))
+        try:
+            state.new_master = upgrade.start_master(
+                state.arguments, state.start_folder, state.start_environ, self.listeners
+            )
+            log.info("new master %d; this one goes on until it gets TERM", state.new_master)
+        except OSError as error:
+            log.error("cannot start a new master: %s", error.strerror)
+
+    def _see_old_master(self) -> None:
+        """When the old master has ended, its place is ours."""
+        state = self.state
+        if state.old_master and os.getppid() != state.old_master:
+            state.old_master = 0
+            state.logs.error.info("the old master has ended")
+            self._rename_pid_file(state.settings.pidfile)
+            process.notify(f"MAINPID={state.pid}")

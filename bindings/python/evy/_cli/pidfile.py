@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""pidfile - the file with the master's process id; while two masters live, the new one's ends in ".2"."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+
+from evy._cli.values import SettingError
+
+
+class PidFile:
+    """Ownership: removes the file at the end if it still holds this process' id."""
+
+    def __init__(self, path: str) -> None:
+        self.path = os.path.abspath(path)
+
+    def create(self) -> None:
+        """Errors: SettingError: another process that lives is in it, or it cannot be written."""
+        other = self.read()
+        if other is not None and other != os.getpid() and _is_alive(other):
+            raise SettingError(f"pid file {self.path}: process {other} is running already")
+        folder = os.path.dirname(self.path)
+        try:
+            descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".evy-")
+            with os.fdopen(descriptor, "w") as file:
+                file.write(f"{os.getpid()}\n")
+                os.fchmod(file.fileno(), 0o644)
+            os.rename(temporary, self.path)
+        except OSError as error:
+            raise SettingError(f"cannot write pid file {self.path}: {error.strerror}") from None
+
+    def rename(self, path: str) -> None:
+        """Errors: SettingError; the file has its old name then."""
+        try:
+            os.rename(self.path, path)
+        except OSError as error:
+            raise SettingError(f"cannot rename pid file {self.path} to {path}: {error.strerror}") from None
+        self.path = os.path.abspath(path)
+
+    def read(self) -> int | None:
+        try:
+            with open(self.path) as file:
+                return int(file.read())
+        except (OSError, ValueError):
+            return None
+
+    def remove(self) -> None:
+        if self.read() == os.getpid():
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""serving - turns settings into the keywords, sockets and TLS of an evy.wsgi.Server."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import evy
+from evy import _errors, _lib
+from evy._cli import accessformat, counters
+from evy._cli.addresses import Listener
+from evy._cli.logs import ErrorStream, Logs, ServerLog
+from evy._cli.values import SettingError
+
+LINE_BYTES_MAX = 1 << 20
+_LEVELS = {"warning": "warn", "critical": "error"}
+
+
+def make_tls(settings: Any) -> evy.TLS | None:
+    """What --certfile and its neighbours say; None: clear text. Errors: SettingError names the file."""
+    if not settings.certfile:
+        return None
+    try:
+        tls = evy.TLS(settings.certfile, settings.keyfile)
+        if settings.ciphers:
+            tls.set("ciphers", settings.ciphers)
+        if settings.cert_reqs:
+            take_authorities = counters.function("evy_tls_client_ca_file")
+            status = take_authorities(tls.handle, settings.cert_reqs, os.fsencode(settings.ca_certs))
+            if status < 0:
+                raise _errors.make(status, _lib.text(_lib.lib.evy_tls_error(tls.handle)))
+    except (evy.Error, OSError) as error:
+        raise SettingError(f"TLS: {error}") from None
+    return tls
+
+
+def sockets(listeners: Iterable[Listener], tls: evy.TLS | None) -> list[Any]:
+    """What Server serves on."""
+    return [one.socket if tls is None else evy.SecureListener(one.socket, tls) for one in listeners]
+
+
+def _line_limit(limit: int) -> int:
+    """gunicorn's limit is the longest line taken, the library's the first refused, line end included."""
+    return LINE_BYTES_MAX if limit == 0 else min(limit + 3, LINE_BYTES_MAX)
+
+
+def keywords(settings: Any, logs: Logs) -> dict[str, Any]:
+    """Errors: SettingError (an unknown atom of --access-logformat)."""
+    environ: dict[str, Any] = {"wsgi.multiprocess": settings.workers > 1}
+    if logs.error_file.is_file:
+        environ["wsgi.errors"] = ErrorStream(logs.error)
+    found: dict[str, Any] = {
+        "log": ServerLog(logs.error),
+        "environ": environ,
+        "keepalive": settings.keepalive or False,
+        "log_x_forwarded_for": False,
+        "log_format": accessformat.translate(settings.access_log_format or "combined"),
+        "access_log": "off" if settings.accesslog is None else f"fd:{logs.access_file.descriptor}",
+        "log_level": _LEVELS.get(settings.loglevel, settings.loglevel),
+        "threads": settings.threads,
+        "backlog": settings.backlog,
+        "max_size": settings.worker_connections,
+        "url_length_limit": _line_limit(settings.limit_request_line),
+        "max_headers": settings.limit_request_fields,
+        "max_header_line": _line_limit(settings.limit_request_field_size),
+        "trusted_proxies": settings.forwarded_allow_ips or "",
+        "proxy_protocol": settings.proxy_protocol,
+        "underscore_headers": settings.header_map,
+        "allow_obs_fold": settings.permit_obsolete_folding,
+        "script_name": os.environ.get("SCRIPT_NAME", ""),
+        "capitalize_response_headers": False,
+    }
+    if settings.forwarded_headers is not None:
+        found["forwarded_headers"] = settings.forwarded_headers
+    elif "forwarded_allow_ips" not in settings.given:
+        # Nobody has said that these peers set X-Forwarded-For themselves: it could be the client's own.
+        found["forwarded_headers"] = "x-forwarded-proto"
+    found.update(settings.options)
+    return found
+
+
+class WorkerServer(evy.wsgi.Server):
+    """A server that tells what it counted, also when it has ended, and takes questions to its loop."""
+
+    _counters: list[int] = []
+
+    def counters(self) -> list[int]:
+        """Thread: any."""
+        with self._lock:
+            if self._handle is not None:
+                self._counters = counters.read(self._handle)
+            return self._counters
+
+    def post(self, function: Any, number: int) -> bool:
+        """Has the loop call function(number) where handlers run. False: it is no longer there."""
+        with self._lock:
+            return self._handle is not None and _post(self._handle, None, function, number, _lib.NO_DROP) >= 0
+
+    def _free(self) -> None:
+        self.counters()
+        super()._free()
+
+
+_post = counters.function("evy_loop_post")
+
+
+def make_server(listeners: Sequence[Any], site: Any, settings: Any, logs: Logs) -> WorkerServer:
+    """Errors: SettingError, in the words of the library, which name the option."""
+    try:
+        return WorkerServer(listeners, site, **keywords(settings, logs))
+    except (TypeError, evy.Error, OSError) as error:
+        raise SettingError(_in_our_words(str(error))) from None
+
+
+def check(settings: Any, logs: Logs) -> None:
+    """The library takes these settings. Errors: SettingError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.bind("")  # a free abstract name, where nobody will come
+        make_server([sock], lambda _env, _start: [], settings, logs).stop()
+
+
+def _in_our_words(text: str) -> str:
+    """Options that have a setting are named by it."""
+    for option, flag in (
+        ("access_log_format", "--access-logformat"),
+        ("trusted_proxies", "--forwarded-allow-ips"),
+        ("forwarded_headers", "--forwarded-headers"),
+        ("max_connections", "--worker-connections"),
+        ("idle_timeout", "--keep-alive"),
+        ("max_headers", "--limit-request-fields"),
+        ("max_header_line", "--limit-request-field_size"),
+        ("max_request_line", "--limit-request-line"),
+        ("threads", "--threads"),
+        ("backlog", "--backlog"),
+    ):
+        if text.startswith((f"{option}:", f"{option} ", f"option {option}")):
+            return f"{flag}: {text}"
+    return text

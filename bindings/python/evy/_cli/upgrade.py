@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""upgrade - a new master, from whatever is installed now, takes the sockets of this one over (USR2)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable
+
+from evy._cli import addresses
+from evy._cli.addresses import Listener
+from evy._cli.values import SettingError
+
+# {address as given: [descriptor, ...]} in JSON, and the process that passes them.
+SOCKETS_VARIABLE = "EVY_SOCKETS"
+MASTER_VARIABLE = "EVY_MASTER_PID"
+
+
+def start_master(
+    arguments: list[str], folder: str, environ: dict[str, str], listeners: Iterable[Listener]
+) -> int:
+    """The process id of a new master with the same command line. Errors: OSError."""
+    copies: dict[str, list[int]] = {}
+    for one in listeners:
+        copies.setdefault(one.spec, []).append(os.dup(one.socket.fileno()))
+    numbers = [number for spec in copies.values() for number in spec]
+    here = os.getcwd()
+    try:
+        for number in numbers:
+            os.set_inheritable(number, True)
+        os.chdir(folder)
+        variables = {SOCKETS_VARIABLE: json.dumps(copies), MASTER_VARIABLE: str(os.getpid())}
+        return os.posix_spawn(
+            sys.executable,
+            command(arguments),
+            {**environ, **variables},
+            setsigmask=(),
+            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+        )
+    finally:
+        os.chdir(here)
+        for number in numbers:
+            os.close(number)
+
+
+def command(arguments: list[str]) -> list[str]:
+    """What started this process, with the interpreter's own options where it tells them (3.10 and later)."""
+    original = getattr(sys, "orig_argv", None)
+    return [sys.executable, *(original[1:] if original else ["-m", "evy", *arguments])]
+
+
+def inherited() -> tuple[dict[str, list[Listener]], int]:
+    """The sockets a living parent passes, by address, and its process id; ({}, 0): none does.
+
+    The variables are taken out of the environment, so that no further process believes in them.
+    """
+    text, master = os.environ.pop(SOCKETS_VARIABLE, ""), os.environ.pop(MASTER_VARIABLE, "")
+    if not text or master != str(os.getppid()):
+        return {}, 0
+    kept: dict[str, list[Listener]] = {}
+    with contextlib.suppress(ValueError, AttributeError, TypeError, SettingError):
+        for spec, numbers in json.loads(text).items():
+            kept[spec] = [addresses.adopt(spec, number) for number in numbers]
+    return kept, int(master)

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: MIT
+"""worker - the life of one worker, in its own process: load, serve, answer heartbeats, drain, end."""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import itertools
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from evy._cli import apps, counters, hooks, process, serving
+from evy._cli.channel import Channel
+from evy._cli.descriptors import ServerDescriptors
+from evy._cli.hooks import WorkerFace
+from evy._cli.reloader import Watch
+from evy._cli.state import State
+from evy._cli.values import SettingError
+from evy._cli.waiting import wait_readable
+
+# Exit statuses, as gunicorn's.
+BOOT_ERROR, APP_ERROR = 3, 4
+_LOOK_SECONDS = _REPORT_SECONDS = 1.0
+# Between the acceptance of a connection and its first request: a round trip, and some.
+_LET_IN_SECONDS = 0.3
+# Behind the grace: for post hooks of what was cut, and for the last lines of the logs.
+_END_SECONDS = 1.0
+
+
+class WorkerProcess:
+    """Ownership: everything of its process. Thread: the main thread, but for what says otherwise."""
+
+    def __init__(self, state: State, channel: Channel, face: WorkerFace) -> None:
+        self._settings = state.settings
+        self._logs = state.logs
+        self._log = state.logs.error
+        self._state = state
+        self._channel = channel
+        self._inbox: Any = None
+        self._face = face
+        self._server: Any = None
+        self._watch = Watch(self._settings.reload_extra_files) if self._settings.reload else None
+        self._look_at = time.monotonic() + _LOOK_SECONDS
+        self._beat = counters.TaskFunction(self._beaten)
+        self._awaited: int | None = None
+        self._beaten_at: int | None = None
+        self._over_before = -1
+        self._is_full = threading.Event()
+        self._is_over = False
+
+    def run(self) -> int:
+        """Serves until the end; the exit status."""
+        try:
+            site = self._load()
+        except apps.AppError as error:
+            self._log.error("cannot load the application: %s\n%s", error, error.details)
+            if self._watch is None:
+                return APP_ERROR
+            self._watch.also(error.files)
+            site = apps.failing_app(error)
+        self._inbox = process.SignalInbox((signal.SIGTERM, signal.SIGQUIT, signal.SIGINT))
+        self._descriptors = ServerDescriptors()
+        self._server = serving.make_server(
+            serving.sockets(self._state.listeners, self._state.tls),
+            self._counted(site),
+            self._settings,
+            self._logs,
+        )
+        self._descriptors.find(self._logs.access_file, self._state.listeners)
+        self._face.app = site
+        hooks.call(self._settings, "post_worker_init", self._face)
+        self._server.start()
+        self._channel.send("ready", **self._report())
+        self._serve()
+        server_face = hooks.MasterFace(self._state)
+        hooks.call_guarded(self._settings, self._log, "worker_exit", server_face, self._face)
+        if not self._server.is_running:
+            atexit._run_exitfuncs()
+        return 0
+
+    def _load(self) -> Callable[..., Any]:
+        if self._state.application is not None:
+            return self._state.application
+        return apps.load(self._settings.wsgi_app, self._settings.factory)
+
+    def _counted(self, site: Callable[..., Any]) -> Callable[..., Any]:
+        """The application, which asks for a successor at its --max-requests'th request."""
+        if not self._settings.max_requests:
+            return site
+        limit = self._settings.max_requests + random.randint(0, self._settings.max_requests_jitter)
+        numbers = itertools.count(1)
+
+        def counted(env: Any, start_response: Any) -> Any:
+            if next(numbers) == limit:
+                self._is_full.set()
+                self._inbox.wake()
+            return site(env, start_response)
+
+        return counted
+
+    # Serving
+
+    def _serve(self) -> None:
+        while not self._is_over and self._server.is_running:
+            wait = 60.0 if self._watch is None else max(0.0, self._look_at - time.monotonic())
+            wait_readable([self._inbox, self._channel], min(wait, 1.0))
+            self._take_signals()
+            self._take_messages()
+            self._answer()
+            if self._is_full.is_set():
+                self._is_full.clear()
+                self._log.info("%d requests served: a successor is asked for", self._settings.max_requests)
+                self._channel.send("retire")
+            self._look()
+
+    def _take_signals(self) -> None:
+        for number in self._inbox.take():
+            if number == signal.SIGTERM:
+                self._drain(self._settings.graceful_timeout)
+            elif number in (signal.SIGQUIT, signal.SIGINT):
+                if number == signal.SIGINT:
+                    hooks.call_guarded(self._settings, self._log, "worker_int", self._face)
+                self._drain(0)
+
+    def _take_messages(self) -> None:
+        messages, descriptors, is_open = self._channel.receive()
+        if any(one["kind"] == "logs" for one in messages):
+            for file, descriptor in zip(self._logs.files, descriptors):
+                file.replace(descriptor)
+            self._descriptors.follow(self._logs.access_file)
+            if self._settings.capture_output:
+                self._logs.capture()
+        for one in messages:
+            if one["kind"] == "ping" and self._awaited is None:
+                self._ask(one["number"])
+        if not is_open:
+            self._log.warning("the master has gone: ending")
+            self._drain(self._settings.graceful_timeout)
+
+    def _drain(self, grace_seconds: float) -> None:
+        """Stops accepting, waits for what runs, and ends. A further signal may shorten the wait."""
+        self._is_over = True
+        if grace_seconds:
+            grace_seconds = self._turn_away(grace_seconds)
+        self._server.stop(grace_seconds)
+        now = time.monotonic()
+        deadline, report_at = now + grace_seconds + _END_SECONDS, now + _REPORT_SECONDS
+        while self._server.is_running and now < deadline:
+            # In slices: the end of the server wakes nobody here.
+            wait_readable([self._inbox], 0.02)
+            if any(number != signal.SIGTERM for number in self._inbox.take()):
+                self._server.stop(0)
+                deadline = min(deadline, now + _END_SECONDS)
+            if now >= report_at:
+                report_at = now + _REPORT_SECONDS
+                self._channel.send("report", **self._report())
+            now = time.monotonic()
+        if self._server.is_running:
+            self._log.warning("requests did not end within the grace and are cut")
+        self._channel.send("report", **self._report())
+
+    def _turn_away(self, grace_seconds: float) -> float:
+        """Leaves new clients to others, and waits for the requests of those that were let in just now: a
+        drain closes connections that have not asked anything yet. The grace that is left."""
+        self._descriptors.stop_accepting()
+        end = time.monotonic() + min(_LET_IN_SECONDS, grace_seconds / 2)
+        while (left := end - time.monotonic()) > 0:
+            wait_readable([self._inbox], left)
+            if any(number != signal.SIGTERM for number in self._inbox.take()):
+                return 0.0
+        return max(0.0, grace_seconds - _LET_IN_SECONDS)
+
+    # Heartbeats
+
+    def _ask(self, number: int) -> None:
+        """Sends the question through the server: it comes back where handlers run."""
+        if self._server.post(self._beat, number):
+            self._awaited = number
+
+    def _beaten(self, number: int | None) -> None:
+        """Thread: one of the server's."""
+        self._beaten_at = number
+        self._inbox.wake()
+
+    def _answer(self) -> None:
+        if self._awaited is None or self._beaten_at != self._awaited:
+            return
+        self._awaited = None
+        report = self._report()
+        found = report["counters"]
+        over = sum(found[counters.STATUS_NONE : counters.STATUS_5XX + 1])
+        # The loop is alive; but a request that waits for a thread while none ends is stuck all the same.
+        is_stuck = len(found) > counters.REQUESTS_QUEUED and found[counters.REQUESTS_QUEUED] > 0
+        is_stuck = is_stuck and over == self._over_before
+        self._over_before = over
+        self._channel.send("report" if is_stuck else "pong", **report)
+
+    def _report(self) -> dict[str, Any]:
+        return {"counters": self._server.counters(), "resident": counters.resident_bytes()}
+
+    # Reload
+
+    def _look(self) -> None:
+        if self._watch is None or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK_SECONDS
+        changed = self._watch.look()
+        if changed is not None:
+            self._channel.send("changed", file=changed, at=time.time())
+
+
+def main(state: State, channel: Channel, age: int) -> NoReturn:
+    """The rest of a forked child; signals are held when it is called."""
+    status = BOOT_ERROR
+    log = state.logs.error
+    try:
+        status = _run(state, channel, age, log)
+    except SettingError as error:
+        log.error("the worker cannot start: %s", error)
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else BOOT_ERROR
+        log.error("the application ended the worker: SystemExit(%r)", error.code)
+    except BaseException:
+        log.exception("exception in the worker")
+    finally:
+        _flush()
+        # Not by returning: exit handlers of the master and of its modules are not this process' to run.
+        os._exit(status)
+
+
+def _run(state: State, channel: Channel, age: int, log: Any) -> int:
+    settings = state.settings
+    for number in (
+        signal.SIGHUP,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGTTIN,
+        signal.SIGTTOU,
+        signal.SIGWINCH,
+    ):
+        # Not SIG_IGN: programs that the application runs would inherit it.
+        signal.signal(number, process.noted)
+    for number in (signal.SIGCHLD, signal.SIGABRT):
+        signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
+        # Until it serves there is nothing to drain.
+        signal.signal(number, lambda _number, _frame: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    face = WorkerFace(age, os.getpid(), settings, log)
+    # What a killed worker was doing: the stacks of all its threads.
+    faulthandler.enable(state.logs.error_file.descriptor)
+    if settings.capture_output:
+        state.logs.capture()
+    process.drop_privileges(settings.user, settings.group, settings.initgroups)
+    random.seed()
+    hooks.call(settings, "post_fork", hooks.MasterFace(state), face)
+    return WorkerProcess(state, channel, face).run()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue
