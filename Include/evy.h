@@ -273,7 +273,9 @@ EVY_API evy_status evy_server_run(evy_server *s);
 /* Drain: stop accepting, close idle connections, answer with `Connection: close`, let
  * requests finish for at most grace_ms (-1: for ever), then cut them; their post hooks
  * run with EVY_END_SHUTDOWN.  Returns at once, see evy_server_wait; a second call may
- * shorten the grace.  A handler that blocks is waited for: it cannot be killed.
+ * shorten the grace.  A handler that blocks is waited for: it cannot be killed.  Where others go
+ * on serving the same clients, option drain_delay leaves idle connections open so much longer: a
+ * request may be on its way.
  * Any thread, also a handler.  Errors: EVY_E_ARG. */
 EVY_API evy_status evy_server_stop(evy_server *s, int64_t grace_ms);
 /* Wait until a started server has stopped and its threads have ended.
@@ -436,6 +438,10 @@ EVY_API int64_t evy_server_metrics(evy_server *s, char *out, size_t cap);
  * Any thread.  Errors: EVY_E_ARG (NULL, no such level), EVY_E_STATE (called by the callback
  * of evy_config_on_log), EVY_E_FORKED. */
 EVY_API evy_status evy_server_log(evy_server *s, int32_t level, const char *text, size_t len);
+/* Open the files of options access_log and error_log anew, for log rotation: lines before this
+ * call are in the old files.  What is no file stays as it is.  On error the old file is kept.
+ * Any thread.  Errors: EVY_E_ARG, EVY_E_IO, EVY_E_FORKED. */
+EVY_API evy_status evy_server_reopen_logs(evy_server *s);
 /* The least important level that the log takes from here on, instead of option log_level.
  * Any thread, at any time.  Errors: EVY_E_ARG (NULL, no such level), EVY_E_FORKED. */
 EVY_API evy_status evy_server_set_log_level(evy_server *s, int32_t level);

@@ -98,7 +98,7 @@ public final class Server: @unchecked Sendable {
         return found
     }
 
-    private func check(_ status: evy_status) throws(EvyError) {
+    func check(_ status: evy_status) throws(EvyError) {
         try checked(status, evy_server_error(handle))
     }
 }

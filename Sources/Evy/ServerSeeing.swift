@@ -29,6 +29,12 @@ extension Server {
         }
     }
 
+    /// Opens the files of options access_log and error_log anew, for log rotation.
+    /// - Throws: ``EvyError`` `.io`, where a file cannot be opened; the old one is kept.
+    public func reopenLogs() throws(EvyError) {
+        try check(evy_server_reopen_logs(handle))
+    }
+
     /// The least important level the server's own log takes; it can be set at any time.
     public var logLevel: Options.LogLevel {
         get { Options.LogLevel(rawValue: evy_server_log_level(handle)) ?? .info }

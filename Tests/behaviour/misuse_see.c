@@ -40,6 +40,7 @@ static void without_handles(void) {
   GIVES(EVY_E_ARG, evy_server_metrics(NULL, text, sizeof text));
   GIVES(EVY_E_ARG, evy_server_log(NULL, EVY_LOG_INFO, "x", 1));
   GIVES(EVY_E_ARG, evy_server_set_log_level(NULL, EVY_LOG_INFO));
+  GIVES(EVY_E_ARG, evy_server_reopen_logs(NULL));
   GIVES(0, evy_server_log_level(NULL));
 }
 
@@ -136,6 +137,7 @@ static void threads_and_fork(evy_server *server) {
     GIVES(EVY_E_FORKED, evy_server_metrics(server, text, sizeof text));
     GIVES(EVY_E_FORKED, evy_server_log(server, EVY_LOG_INFO, "x", 1));
     GIVES(EVY_E_FORKED, evy_server_set_log_level(server, EVY_LOG_INFO));
+    GIVES(EVY_E_FORKED, evy_server_reopen_logs(server));
     fflush(stdout);
     _exit(misuse.failed == before ? 0 : 1);
   }

@@ -151,8 +151,8 @@ static void report_command(const char *name, evy_status st) {
   report_end(&r);
 }
 
-/* stop N MS | wait N MS | start N | open ID | counters N | watch N MS | reload THREADS COUNT, where N is
- * server 0 or 1. */
+/* stop N MS | wait N MS | start N | reopen N | open ID | counters N | watch N MS | reload THREADS COUNT,
+ * where N is server 0 or 1. */
 static void *obey(void *unused) {
   char line[128], name[32];
   (void)unused;
@@ -168,6 +168,8 @@ static void *obey(void *unused) {
       report_command(name, evy_server_wait(server, ms));
     } else if (strcmp(name, "start") == 0) {
       report_command(name, evy_server_start(server));
+    } else if (strcmp(name, "reopen") == 0) {
+      report_command(name, evy_server_reopen_logs(server));
     } else if (strcmp(name, "reload") == 0) {
       tls_reload(which, ms);
     } else if (strcmp(name, "counters") == 0) {

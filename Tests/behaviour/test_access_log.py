@@ -48,6 +48,25 @@ def test_a_file_is_private_and_appended_to(serve, tmp_path):
     assert path.stat().st_mode & 0o777 & ~0o640 == 0
 
 
+def test_rotated_files_are_opened_anew(serve, tmp_path):
+    access, errors = tmp_path / "access.log", tmp_path / "error.log"
+    server = serve(callbacks=False, access_log=str(access), error_log=str(errors))
+    with Connection(server) as connection:
+        for round_ in range(3):
+            connection.get(f"/hello?{round_}")
+            assert f"?{round_} " in lines_of(access, 1)[0]
+            access.rename(tmp_path / f"access.{round_}")
+            assert server.command("reopen") == "EVY_OK"
+            assert errors.exists()
+        access.unlink()
+        access.mkdir()
+        assert server.command("reopen") == "EVY_E_IO"
+        connection.get("/last")
+    server.finish()
+    for round_ in range(3):
+        lines_of(tmp_path / f"access.{round_}", 1)
+
+
 def test_lines_go_to_a_descriptor_or_stderr(serve):
     reader, writer = os.pipe()
     server = serve(access_log=f"fd:{writer}", pass_fds=(writer,))

@@ -54,6 +54,38 @@ def test_requests_in_flight_finish_with_connection_close(either, target, body):
     assert server.expect("hook", path=target.split("?")[0])["end"] == "complete"
 
 
+def test_with_a_delay_idle_connections_may_still_ask(either):
+    server = either(drain_delay="60s")
+    with Connection(server) as idle, Connection(server) as fresh:
+        assert idle.alive()
+        assert server.command("stop", 0, 60000) == "EVY_OK"
+        wait_until(lambda: refused(server), "no listener any more")
+        assert idle.silent(0.1)
+        for connection in (idle, fresh):
+            answer = connection.get("/hello")
+            assert answer.status == 200 and answer.closes
+            assert connection.rest() == b""
+    assert server.command("wait", 0, 5000) == "EVY_OK"
+
+
+def test_the_delay_ends_idle_connections_too(either):
+    server = either(drain_delay="200ms")
+    with Connection(server) as idle:
+        assert idle.alive()
+        assert server.command("stop", 0, 60000) == "EVY_OK"
+        assert idle.rest() == b""
+    assert server.command("wait", 0, 5000) == "EVY_OK"
+
+
+def test_the_grace_cuts_the_delay_short(serve):
+    server = serve(drain_delay="60s")
+    with Connection(server) as idle:
+        assert idle.alive()
+        assert server.command("stop", 0, 100) == "EVY_OK"
+        assert idle.rest() == b""
+    assert server.command("wait", 0, 5000) == "EVY_OK"
+
+
 def test_an_answer_under_way_is_finished_in_the_grace(serve):
     server = serve()
     with Connection(server, rcvbuf=4096) as connection:

@@ -62,6 +62,7 @@ enum Status {
     static let field: evy_status = -10
     static let bind: evy_status = -12
     static let tls: evy_status = -13
+    static let io: evy_status = -14
     static let forked: evy_status = -15
     static let unsupported: evy_status = -16
 }

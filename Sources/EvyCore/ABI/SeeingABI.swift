@@ -80,6 +80,14 @@ public func evy_server_log(
     }
 }
 
+@implementation @_cdecl("evy_server_reopen_logs")
+public func evy_server_reopen_logs(_ s: OpaquePointer?) -> evy_status {
+    call(s) { (server) throws(ServerError) in
+        try server.reopenLogs()
+        return Status.ok
+    }
+}
+
 @implementation @_cdecl("evy_server_set_log_level")
 public func evy_server_set_log_level(_ s: OpaquePointer?, _ level: Int32) -> evy_status {
     log(s, level) { log, level in

@@ -30,6 +30,7 @@ private func status(of error: ServerError) -> evy_status {
     case .bind: return Status.bind
     case .noMemory: return Status.outOfMemory
     case .state: return Status.wrongState
+    case .io: return Status.io
     }
 }
 

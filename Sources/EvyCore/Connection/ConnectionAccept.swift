@@ -87,7 +87,7 @@ extension UnsafeMutablePointer<Reactor> {
         for arrival in pointee.doorstep.takeAll() where arrival.listener < pointee.listeners.count {
             open(arrival.descriptor, arrival.peer, arrival.listener, pointee.listeners[arrival.listener])
         }
-        if pointee.isDraining.load(ordering: .relaxed) { closeIdle() }
+        if closesIdle { closeIdle() }
     }
 
     private func open(_ descriptor: Int32, _ peer: evy_address, _ index: Int, _ listener: Listener) {

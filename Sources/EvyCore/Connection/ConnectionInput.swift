@@ -166,7 +166,7 @@ extension UnsafeMutablePointer<Reactor> {
         case .drained:
             if connection.pointee.flags.contains(.closing), connection.pointee.current == nil {
                 closeGently(connection)
-            } else if pointee.isDraining.load(ordering: .relaxed) {
+            } else if closesIdle {
                 closeIfIdle(connection)
             } else {
                 settle(connection)

@@ -44,6 +44,8 @@ struct Reactor: ~Copyable {
     /// Set by stop(), seen by the holder: milliseconds of grace + 2; 0: not stopping, 1: for ever.
     let stopRequest = Atomic<Int64>(0)
     let isDraining = Atomic<Bool>(false)
+    /// Draining, but idle connections may still bring a request (option drain_delay).
+    var isDrainDelayed = false
     /// Nobody samples the lease; who goes into host code has to say so.
     let isUnwatched = Atomic<Bool>(true)
     /// No holder comes any more; what is posted now is cleared away by who posts.

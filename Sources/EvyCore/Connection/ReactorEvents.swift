@@ -58,7 +58,7 @@ struct ReactorClient: LoopClient {
             reactor.cutAll(.shutdown)
             return true
         case Reactor.acceptIndex:
-            reactor.resumeAccept()
+            if reactor.pointee.isDrainDelayed { reactor.endDrainDelay() } else { reactor.resumeAccept() }
             return true
         default:
             guard let connection = reactor.pointee.table[index] else { return true }
@@ -116,7 +116,13 @@ extension UnsafeMutablePointer<Reactor> {
         if !pointee.isDraining.exchange(true, ordering: .acquiringAndReleasing) {
             watchListeners(false)
             for listener in pointee.listeners { listener.close() }
-            closeIdle()
+            if pointee.settings.drainDelay > 0 {
+                pointee.isDrainDelayed = true
+                let end = nowMilliseconds + pointee.settings.drainDelay
+                loop.pointee.deadlines.set(Reactor.acceptIndex, deadline: end)
+            } else {
+                closeIdle()
+            }
         }
         guard request >= 2 else { return }
         let deadline = request - 2
@@ -125,6 +131,15 @@ extension UnsafeMutablePointer<Reactor> {
         }
         if deadline <= nowMilliseconds { cutAll(.shutdown) }
     }
+
+    /// Whoever has not asked by now is not waited for.
+    fileprivate func endDrainDelay() {
+        pointee.isDrainDelayed = false
+        closeIdle()
+    }
+
+    /// Connections on which nothing happens are closed from now on.
+    var closesIdle: Bool { pointee.isDraining.load(ordering: .relaxed) && !pointee.isDrainDelayed }
 
     /// Nothing is left to serve.
     var isFinished: Bool {

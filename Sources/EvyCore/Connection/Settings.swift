@@ -25,6 +25,7 @@ struct Settings {
     var bodyBytesPerSecondMin: Int64 = 240
     var writeTimeout: Int64 = 60_000
     var lingerTimeout: Int64 = 2_000
+    var drainDelay: Int64 = 0
     var lingerBytes: UInt64 = 64 << 10
     var writeHighWater = 256 << 10
     var writeLowWater = 64 << 10

@@ -34,6 +34,8 @@ final class AccessReport {
         sink?.flush()
     }
 
+    func reopen() throws(OptionError) { try sink?.reopen(option: "access_log") }
+
     func write(_ exchange: ExchangeRef) {
         let record = record(of: exchange)
         guard let callback else {

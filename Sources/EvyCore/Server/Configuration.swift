@@ -86,6 +86,7 @@ extension Settings {
         bodyBytesPerSecondMin = Int64(clamping: options.bodyMinRate)
         writeTimeout = options.writeTimeout
         lingerTimeout = options.lingerTimeout
+        drainDelay = options.drainDelay
         lingerBytes = UInt64(clamping: options.lingerBytes)
         writeHighWater = options.writeHighWater
         writeLowWater = options.writeLowWater

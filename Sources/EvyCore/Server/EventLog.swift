@@ -19,6 +19,8 @@ final class EventLog: Sendable {
         sink = callback == nil ? try LogSink.open(configuration.options.errorLog, option: "error_log") : nil
     }
 
+    func reopen() throws(OptionError) { try sink?.reopen(option: "error_log") }
+
     /// The least important level that is taken.
     var level: Int32 { levelMax.load(ordering: .relaxed) }
 

@@ -7,7 +7,7 @@ internal import Glibc
 internal import Synchronization
 
 struct ServerError: Error {
-    enum Kind { case argument, value, bind, noMemory, state }
+    enum Kind { case argument, value, bind, noMemory, state, io }
     var kind: Kind
     var text: String
 }
@@ -210,6 +210,16 @@ final class Server: @unchecked Sendable {
             ] where counter.rawValue < out.count {
                 out[counter.rawValue] &+= Int64(value)
             }
+        }
+    }
+
+    /// For log rotation.
+    func reopenLogs() throws(ServerError) {
+        do throws(OptionError) {
+            for loop in loops { try loop.reopenLog() }
+            try eventLog.reopen()
+        } catch {
+            throw ServerError(kind: .io, text: error.text)
         }
     }
 

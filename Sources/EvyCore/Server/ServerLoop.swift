@@ -58,6 +58,8 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
         reactor.wake()
     }
 
+    func reopenLog() throws(OptionError) { try accessReport?.reopen() }
+
     /// Connections it has, or is about to have.
     private var load: Int64 {
         reactor.pointee.counters.openConnections &+ Int64(reactor.pointee.doorstep.waitingCount)
