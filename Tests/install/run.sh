@@ -34,6 +34,7 @@ step "pkg-config"
 export PKG_CONFIG_PATH="$libdir/pkgconfig"
 cc -Wall -Wextra -Werror "$consumer" $(pkg-config --cflags --libs evy) -o "$folder/by-pkg-config"
 LD_LIBRARY_PATH=$libdir "$folder/by-pkg-config"
+cc -Wall -Wextra -Werror Tests/install/site.c $(pkg-config --cflags --libs evy) -o "$folder/by-pkg-config-site"
 [ "$(pkg-config --modversion evy)" = "$(sed -n 's/^project(evy VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)" ]
 
 step "find_package(evy CONFIG)"
@@ -44,10 +45,23 @@ project(consumer C)
 find_package(evy 0.1 CONFIG REQUIRED)
 add_executable(consumer $consumer)
 target_link_libraries(consumer PRIVATE evy::evy)
+add_executable(site $root/Tests/install/site.c)
+target_link_libraries(site PRIVATE evy::evy)
 END
 cmake -S "$folder/by-cmake" -B "$folder/by-cmake/build" -DCMAKE_PREFIX_PATH="$prefix"
 cmake --build "$folder/by-cmake/build"
 "$folder/by-cmake/build/consumer"
+
+step "a web package on the public header alone, with the library it was built with and with the other one"
+cd "$folder"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2 \
+    -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem 2> openssl.log
+head -c 1048576 /dev/urandom > 1m
+python3 "$root/Tests/install/site.py" "$folder/by-cmake/build/site"
+mkdir other
+ln -s "$library" other/libevy.so.0
+LD_LIBRARY_PATH="$folder/other" python3 "$root/Tests/install/site.py" "$folder/by-pkg-config-site"
+cd "$root"
 
 step "a Swift package that depends on this one"
 mkdir -p "$folder/by-swift/Sources/consumer"
@@ -58,7 +72,8 @@ let package = Package(
     name: "consumer",
     dependencies: [.package(name: "evy", path: "$root")],
     targets: [
-        .executableTarget(name: "consumer", dependencies: [.product(name: "Evy", package: "evy")])
+        .executableTarget(name: "consumer", dependencies: [.product(name: "Evy", package: "evy")]),
+        .executableTarget(name: "site", dependencies: [.product(name: "Evy", package: "evy")]),
     ]
 )
 END
@@ -80,7 +95,11 @@ do {
     exit(1)
 }
 END
+mkdir "$folder/by-swift/Sources/site"
+cp Tests/install/site.swift "$folder/by-swift/Sources/site/main.swift"
 swift build --package-path "$folder/by-swift"
+(cd "$folder" && python3 "$root/Tests/install/site.py" \
+    "$(swift build --package-path "$folder/by-swift" --show-bin-path)/site")
 "$(swift build --package-path "$folder/by-swift" --show-bin-path)/consumer" > "$folder/said" &
 server=$!
 for _ in $(seq 100); do
