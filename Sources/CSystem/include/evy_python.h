@@ -202,6 +202,8 @@ enum {
     EVY_PY_TYPE_FLAGS = 1 << 18
 };
 
+enum { EVY_PY_REASON_MAX = 47, EVY_PY_BLOCK_MAX = 1024 };
+
 /* What start_response is: the head of the object, and what it stands for while its request is there. */
 typedef struct {
     evy_py head;
@@ -212,8 +214,8 @@ typedef struct {
     evy_py *response;         /* the Python object that has taken over; NULL: none has */
     uint32_t block_count;     /* of the fields as one block, see `block` */
     int32_t status_code;
-    char reason[48];
-    char block[1024];
+    char reason[EVY_PY_REASON_MAX + 1];
+    char block[EVY_PY_BLOCK_MAX];
 } evy_py_request;
 
 /* A function that a request puts into environ. */
@@ -225,10 +227,67 @@ typedef struct {
 
 static inline char *evy_py_request_reason(evy_py_request *r) { return r->reason; }
 static inline char *evy_py_request_block(evy_py_request *r) { return r->block; }
-enum { EVY_PY_REASON_MAX = 47, EVY_PY_BLOCK_MAX = 1024 };
 /* All but the head of the object. */
 static inline void evy_py_request_clear(evy_py_request *r) {
     memset((char *)r + sizeof r->head, 0, offsetof(evy_py_request, block) - sizeof r->head);
+}
+
+/* What start_response was last called with, by identity, and what became of it: str cannot change, and
+ * most applications say the same constants again and again. */
+enum { EVY_PY_START_PAIRS = 8 };
+typedef struct {
+    evy_py *status, *texts[2 * EVY_PY_START_PAIRS]; /* name, value, name, value ...; all held */
+    uint32_t count;                                 /* of texts */
+    uint32_t block_count;
+    int32_t status_code;
+    char reason[EVY_PY_REASON_MAX + 1];
+    char block[EVY_PY_BLOCK_MAX];
+} evy_py_start;
+
+/* The text at a place of headers, or NULL where that is no tuple of two. */
+static inline evy_py *evy_py_pair_text(P, evy_py *headers, uint32_t index) {
+    evy_py *pair = py->PyList_GetItem(headers, (ptrdiff_t)(index / 2));
+    if (pair == NULL || pair->type != py->tuple_type || py->PyTuple_Size(pair) != 2) return NULL;
+    return py->PyTuple_GetItem(pair, index % 2);
+}
+/* 1: the very same objects as last time; the request has its block. */
+static inline int evy_py_recall_start(P, const evy_py_start *memo, evy_py *status, evy_py *headers,
+                                      evy_py_request *request) {
+    if (memo->status != status || status == NULL || headers->type != py->list_type ||
+        py->PyList_Size(headers) * 2 != (ptrdiff_t)memo->count)
+        return 0;
+    for (uint32_t i = 0; i < memo->count; i++)
+        if (evy_py_pair_text(py, headers, i) != memo->texts[i]) return 0;
+    request->status_code = memo->status_code;
+    request->block_count = memo->block_count;
+    memcpy(request->reason, memo->reason, sizeof memo->reason);
+    memcpy(request->block, memo->block, memo->block_count);
+    return 1;
+}
+static inline void evy_py_forget_start(P, evy_py_start *memo) {
+    if (memo->status == NULL) return;
+    evy_py *status = memo->status;
+    memo->status = NULL;
+    for (uint32_t i = 0; i < memo->count; i++) py->Py_DecRef(memo->texts[i]);
+    py->Py_DecRef(status);
+}
+/* headers were encoded into request, so they are a list of pairs of str. */
+static inline void evy_py_keep_start(P, evy_py_start *memo, evy_py *status, evy_py *headers,
+                                     const evy_py_request *request) {
+    ptrdiff_t pairs = py->PyList_Size(headers);
+    evy_py_forget_start(py, memo);
+    if (pairs > EVY_PY_START_PAIRS) return;
+    memo->count = (uint32_t)pairs * 2;
+    for (uint32_t i = 0; i < memo->count; i++) {
+        memo->texts[i] = evy_py_pair_text(py, headers, i);
+        py->Py_IncRef(memo->texts[i]);
+    }
+    py->Py_IncRef(status);
+    memo->status = status;
+    memo->status_code = request->status_code;
+    memo->block_count = request->block_count;
+    memcpy(memo->reason, request->reason, sizeof memo->reason);
+    memcpy(memo->block, request->block, request->block_count);
 }
 
 typedef evy_py *(*evy_py_call_slot)(evy_py *, evy_py *, evy_py *);

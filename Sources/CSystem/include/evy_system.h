@@ -53,8 +53,8 @@ typedef struct {
     uint8_t family; /* 0 none, 4, 6, 1 unix */
 } evy_address;
 
-static inline int evy_same_address(const evy_address *a, const evy_address *b) {
-    return a->port == b->port && a->family == b->family && memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+static inline int evy_same_host(const evy_address *a, const evy_address *b) {
+    return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
 static inline void evy_address_from(evy_address *out, const struct sockaddr_storage *s) {

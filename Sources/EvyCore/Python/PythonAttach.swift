@@ -61,13 +61,15 @@ enum PythonAttachment {
             evy_py_decref(py, flag)
         }
         let parts = PythonParts(
-            application: found[0], environ: found[1], input: found[2], serve: found[3], respond: found[4],
-            finish: found[5], failed: found[6], answered: found[7])
+            application: found[0], environ: found[1], empty: found[2], input: found[3], serve: found[4],
+            respond: found[5], finish: found[6], failed: found[7], answered: found[8])
+        let lastStart = UnsafeMutablePointer<evy_py_start>.allocate(capacity: 1)
+        lastStart.initialize(to: evy_py_start())
         let bridge = PythonBridgeRef.allocate(capacity: 1)
         bridge.initialize(
             to: PythonBridge(
                 py: py, parts: parts, names: names, requestType: requestType, functionType: functionType,
-                capitalizes: capitalizes))
+                capitalizes: capitalizes, lastStart: lastStart))
         return bridge
     }
 
@@ -104,14 +106,17 @@ enum PythonAttachment {
         let state = evy_py_ensure(py)
         bridge.pointee.templates.dropAll(py)
         bridge.dropKits()
+        evy_py_forget_start(py, bridge.pointee.lastStart)
         let parts = bridge.pointee.parts
         for part in [
-            parts.application, parts.environ, parts.input, parts.serve, parts.respond, parts.finish,
+            parts.application, parts.environ, parts.empty, parts.input, parts.serve, parts.respond,
+            parts.finish,
             parts.failed,
             parts.answered, bridge.pointee.requestType, bridge.pointee.functionType,
         ] { evy_py_decref(py, part) }
         bridge.pointee.names.drop(py)
         evy_py_release(py, state)
+        bridge.pointee.lastStart.deallocate()
         bridge.deinitialize(count: 1)
         bridge.deallocate()
     }

@@ -11,11 +11,14 @@ typealias PythonBridgeRef = UnsafeMutablePointer<PythonBridge>
 /// What the bridge needs of the Python package, read once from attributes of one object.
 struct PythonParts {
     static let names: [StaticString] = [
-        "application", "environ", "input", "serve", "respond", "finish", "failed", "answered", "over",
+        "application", "environ", "empty", "input", "serve", "respond", "finish", "failed", "answered",
+        "over",
     ]
     let application: PyRef
     /// The keys that every request has in common.
     let environ: PyRef
+    /// wsgi.input where there is no body: empty(). It has no state but its attribute exchange.
+    let empty: PyRef
     /// wsgi.input of a body that is here: input(bytes).
     let input: PyRef
     /// serve(request): all of a request, in Python.
@@ -43,6 +46,7 @@ struct PythonBridge: ~Copyable {
     let functionType: PyRef
     let capitalizes: Bool
     var templates = PythonTemplates()
+    let lastStart: UnsafeMutablePointer<evy_py_start>
     /// Objects of requests that are over, for the next ones.
     var kits: [PythonKit] = []
     static let kitsMax = 64
@@ -186,8 +190,12 @@ extension UnsafeMutablePointer<PythonBridge> {
 
     /// The list of hooks, with a reference; nil: an exception is set.
     private func bind(_ environ: PyRef, _ kit: PythonKit, _ exchange: ExchangeRef) -> PyRef? {
-        guard let body = makeInput(kit.request, exchange) else { return nil }
-        defer { evy_py_decref(py, body) }
+        var body = kit.input
+        if !exchange.pointee.body.isEmpty {
+            guard let made = makeInput(kit.request, exchange) else { return nil }
+            body = made
+        }
+        defer { if body != kit.input { evy_py_decref(py, body) } }
         guard evy_py_set_item(py, environ, pointee.names.input, body) == 0,
             evy_py_set_item(py, environ, pointee.names.evyInput, body) == 0,
             let hooks = evy_py_empty_list(py)
@@ -204,16 +212,15 @@ extension UnsafeMutablePointer<PythonBridge> {
     }
 
     private func makeInput(_ request: PyRef, _ exchange: ExchangeRef) -> PyRef? {
-        let body: PyRef?
-        if exchange.pointee.body.isEmpty {
-            body = evy_py_call(py, pointee.parts.input, nil, nil, nil, nil)
-        } else {
-            let bytes = exchange.pointee.body.readable
-            guard let content = evy_py_new_bytes(py, bytes.baseAddress, bytes.count) else { return nil }
-            defer { evy_py_decref(py, content) }
-            body = evy_py_call(py, pointee.parts.input, content, nil, nil, nil)
-        }
-        guard let body else { return nil }
+        let bytes = exchange.pointee.body.readable
+        guard let content = evy_py_new_bytes(py, bytes.baseAddress, bytes.count) else { return nil }
+        defer { evy_py_decref(py, content) }
+        return makeInput(pointee.parts.input, content, request)
+    }
+
+    /// An object that asks the request for what is not reading.
+    func makeInput(_ type: PyRef, _ content: PyRef?, _ request: PyRef) -> PyRef? {
+        guard let body = evy_py_call(py, type, content, nil, nil, nil) else { return nil }
         guard evy_py_set_attribute(py, body, pointee.names.exchange, request) == 0 else {
             evy_py_decref(py, body)
             return nil

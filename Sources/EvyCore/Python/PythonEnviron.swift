@@ -23,6 +23,7 @@ extension UnsafeMutablePointer<PythonBridge> {
         let place = pointee.templates.place(fields, isTLS: exchange.pointee.isTLS)
         if place.pointee.hash == 0 {
             guard let whole = makeWhole(exchange, withHandshake: false) else { return nil }
+            reserve(whole)
             pointee.templates.put(whole, fields, isTLS: exchange.pointee.isTLS, into: place, py)
             noteWhatDiffers(exchange, place)
         }
@@ -71,6 +72,13 @@ extension UnsafeMutablePointer<PythonBridge> {
             return nil
         }
         return environ
+    }
+
+    /// What bind() will set has its place already: a copy is not made larger by it.
+    private func reserve(_ template: PyRef) {
+        let keys = [pointee.names.posthooks, pointee.names.input, pointee.names.evyInput]
+        for key in keys + pointee.names.functions.map(\.key)
+        where evy_py_set_item(py, template, key, py.pointee.none) != 0 { evy_py_clear(py) }
     }
 
     private func set(_ environ: PyRef, _ name: EnvironText, _ value: EnvironText) -> Bool {
@@ -129,9 +137,13 @@ extension UnsafeMutablePointer<PythonBridge> {
     ) -> Bool {
         let line = exchange.text(exchange.pointee.head.requestLine)
         let isSameLine = line.equals(UnsafeRawBufferPointer(place.pointee.requestLine))
-        let isSamePeer = evy_same_address(&place.pointee.peer, &exchange.pointee.peer) != 0
-        let isSameLocal = evy_same_address(&place.pointee.local, &exchange.pointee.local) != 0
-        if isSameLine, isSamePeer, isSameLocal { return true }
+        let isSamePeer =
+            evy_same_host(&place.pointee.peer, &exchange.pointee.peer) != 0 && !exchange.pointee.peer.isUnix
+        let isSameLocal =
+            evy_same_host(&place.pointee.local, &exchange.pointee.local) != 0
+            && place.pointee.local.port == exchange.pointee.local.port
+        let isSamePort = place.pointee.peer.port == exchange.pointee.peer.port
+        if isSameLine, isSamePeer, isSameLocal, isSamePort { return true }
         var isDone = true
         if !isSameLine {
             for key in Self.lineKeys { isDone = isDone && update(template, key, exchange) }
@@ -140,6 +152,8 @@ extension UnsafeMutablePointer<PythonBridge> {
             isDone =
                 isDone && update(template, .remoteAddress, exchange)
                 && update(template, .remotePort, exchange)
+        } else if !isSamePort {
+            isDone = isDone && updatePort(template, exchange.pointee.peer.port)
         }
         if !isSameLocal {
             isDone =
@@ -151,8 +165,20 @@ extension UnsafeMutablePointer<PythonBridge> {
             place.pointee.hash = 0
             return false
         }
-        noteWhatDiffers(exchange, place)
+        if isSameLine {
+            place.pointee.peer = exchange.pointee.peer
+            place.pointee.local = exchange.pointee.local
+        } else {
+            noteWhatDiffers(exchange, place)
+        }
         return true
+    }
+
+    private func updatePort(_ environ: PyRef, _ port: UInt16) -> Bool {
+        guard let text = pointee.templates.port(port, py) else { return false }
+        defer { evy_py_decref(py, text) }
+        let name = pointee.names.standard[EnvironKey.remotePort.rawValue]
+        return evy_py_set_item(py, environ, name, text) == 0
     }
 
     private func update(_ environ: PyRef, _ key: EnvironKey, _ exchange: ExchangeRef) -> Bool {

@@ -9,6 +9,7 @@ internal import Glibc
 struct PythonKit {
     let request: PyRef
     let functions: [PyRef]
+    let input: PyRef
 }
 
 extension PyRef {
@@ -65,10 +66,14 @@ extension UnsafeMutablePointer<PythonBridge> {
     private func makeKit() -> PythonKit? {
         guard let object = evy_py_new(py, pointee.requestType) else { return nil }
         evy_py_request_clear(object.request)
+        guard let input = makeInput(pointee.parts.empty, nil, object) else {
+            evy_py_decref(py, object)
+            return nil
+        }
         var functions: [PyRef] = []
         for name in [pointee.names.write] + pointee.names.functions.map(\.name) {
             guard let function = evy_py_new(py, pointee.functionType) else {
-                drop(PythonKit(request: object, functions: functions))
+                drop(PythonKit(request: object, functions: functions, input: input))
                 return nil
             }
             evy_py_incref(py, object)
@@ -78,11 +83,12 @@ extension UnsafeMutablePointer<PythonBridge> {
             functions.append(function)
         }
         object.request.pointee.write = functions.first
-        return PythonKit(request: object, functions: functions)
+        return PythonKit(request: object, functions: functions, input: input)
     }
 
     private func drop(_ kit: PythonKit) {
         for function in kit.functions { evy_py_decref(py, function) }
+        evy_py_decref(py, kit.input)
         evy_py_decref(py, kit.request)
     }
 
@@ -90,10 +96,10 @@ extension UnsafeMutablePointer<PythonBridge> {
     func release(_ environ: PyRef, _ kit: PythonKit) {
         kit.request.request.detach(py)
         evy_py_decref(py, environ)
-        // Each function holds the request as well.
+        // Each of the others holds the request as well.
         let isFree =
-            UInt32(truncatingIfNeeded: kit.request.pointee.refcount) == UInt32(kit.functions.count + 1)
-            && kit.functions.allSatisfy(\.isOnlyOurs)
+            UInt32(truncatingIfNeeded: kit.request.pointee.refcount) == UInt32(kit.functions.count + 2)
+            && kit.input.isOnlyOurs && kit.functions.allSatisfy(\.isOnlyOurs)
         if isFree, pointee.kits.count < PythonBridge.kitsMax {
             kit.request.request.forgetResponse(py)
             pointee.kits.append(kit)

@@ -9,6 +9,15 @@ extension UnsafeMutablePointer<PythonBridge> {
     /// False: not what is usual, and Python has to look at it, to take it or to say what is wrong. The quick
     /// way knows str and list exactly, printable ASCII, and as much as fits.
     func encode(_ status: PyRef, _ headers: PyRef, _ request: UnsafeMutablePointer<evy_py_request>) -> Bool {
+        if evy_py_recall_start(py, pointee.lastStart, status, headers, request) != 0 { return true }
+        guard encodeAnew(status, headers, request) else { return false }
+        evy_py_keep_start(py, pointee.lastStart, status, headers, request)
+        return true
+    }
+
+    private func encodeAnew(
+        _ status: PyRef, _ headers: PyRef, _ request: UnsafeMutablePointer<evy_py_request>
+    ) -> Bool {
         guard encodeStatus(status, request), headers.pointee.type == py.pointee.list_type else {
             return false
         }

@@ -32,12 +32,15 @@ struct PythonTemplates: ~Copyable {
         var bytes: UnsafeMutableRawBufferPointer = .init(start: nil, count: 0)
     }
 
+    private let ports = UnsafeMutablePointer<(number: UInt16, object: PyRef?)>.allocate(
+        capacity: Self.portCount)
     private let templates = UnsafeMutablePointer<PythonTemplate>.allocate(capacity: Self.count)
     private let texts = UnsafeMutablePointer<Text>.allocate(capacity: Self.textCount)
 
     init() {
         templates.initialize(repeating: PythonTemplate(), count: Self.count)
         texts.initialize(repeating: Text(), count: Self.textCount)
+        ports.initialize(repeating: (0, nil), count: Self.portCount)
     }
 
     deinit {
@@ -46,6 +49,7 @@ struct PythonTemplates: ~Copyable {
             free(templates[index].requestLine.baseAddress)
         }
         for index in 0..<Self.textCount { free(texts[index].bytes.baseAddress) }
+        ports.deallocate()
         templates.deallocate()
         texts.deallocate()
     }
@@ -58,6 +62,10 @@ struct PythonTemplates: ~Copyable {
         for index in 0..<Self.textCount {
             if let object = texts[index].object { evy_py_decref(py, object) }
             texts[index].object = nil
+        }
+        for index in 0..<Self.portCount {
+            if let object = ports[index].object { evy_py_decref(py, object) }
+            ports[index].object = nil
         }
     }
 
@@ -82,6 +90,29 @@ struct PythonTemplates: ~Copyable {
         place.pointee.environ = environ
         place.pointee.isTLS = isTLS
         place.pointee.hash = Self.copy(fields, into: &place.pointee.fields) ? Self.hash(fields) : 0
+    }
+
+    /// The digits of a port as a str. nil: an exception is set.
+    func port(_ number: UInt16, _ py: UnsafeMutablePointer<evy_py_api>) -> PyRef? {
+        let place = ports + Int(number) % Self.portCount
+        if place.pointee.number != number || place.pointee.object == nil {
+            var digits: (UInt64, UInt64) = (0, 0)
+            let made = withUnsafeMutableBytes(of: &digits) { room -> PyRef? in
+                var rest = number
+                var start = room.count
+                repeat {
+                    start -= 1
+                    room[start] = 0x30 + UInt8(rest % 10)
+                    rest /= 10
+                } while rest > 0
+                return room.baseAddress.flatMap { evy_py_latin1(py, $0 + start, room.count - start) }
+            }
+            guard let made else { return nil }
+            if let old = place.pointee.object { evy_py_decref(py, old) }
+            place.pointee = (number, made)
+        }
+        if let object = place.pointee.object { evy_py_incref(py, object) }
+        return place.pointee.object
     }
 
     /// A str of latin-1 bytes, which may be one that was made before. nil: an exception is set.

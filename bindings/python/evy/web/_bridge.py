@@ -16,7 +16,7 @@ from typing import Any
 from evy import _errors
 from evy._config import Config
 from evy.web._application import Application
-from evy.web._input import MemoryInput
+from evy.web._input import EmptyInput, MemoryInput
 from evy.web._response import Response
 
 CHOICES = ("auto", "cpython", "ctypes")
@@ -25,8 +25,8 @@ CHOICES = ("auto", "cpython", "ctypes")
 class Bridge:
     """What the library reads of the attributes below, once; request is the evy_req as a number.
 
-    application: the WSGI callable. environ: the keys all requests have in common. input: makes wsgi.input of
-    the bytes of a body, or of none. capitalizes: header names, as in Manner. over: stands for every request
+    application: the WSGI callable. environ: the keys all requests have in common. empty, input: make
+    wsgi.input of no body, and of the bytes of one. capitalizes: header names, as in Manner. over: stands for every request
     that is over.
     Thread: those lent to the library; it holds the interpreter lock. No exception leaves a method but those
     that materialize() is to hand on.
@@ -36,6 +36,7 @@ class Bridge:
         self._owner = application
         self.application = application.site
         self.environ = application.environ.base
+        self.empty = EmptyInput
         self.input = MemoryInput
         self.capitalizes = application.manner.capitalizes
         self.over = Response(0, {})

@@ -42,6 +42,7 @@ class Body(Protocol):
 class _Beside:
     """What the ancestors put on wsgi.input besides reading."""
 
+    __slots__ = ()
     exchange: Exchange
 
     def get_socket(self) -> socket.socket:
@@ -59,8 +60,47 @@ class _Beside:
         self.exchange.send_continue()
 
 
+class EmptyInput(_Beside):
+    """No body: at its end from the beginning. Without a state, so that one can serve request after request."""
+
+    __slots__ = ("exchange",)
+    closed = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return b""
+
+    read1 = readline = read
+
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        return []
+
+    def readinto(self, room: Any, /) -> int:
+        return 0
+
+    def __iter__(self) -> EmptyInput:
+        return self
+
+    def __next__(self) -> bytes:
+        raise StopIteration
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    seekable = writable
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    close = flush
+
+
 class MemoryInput(_Beside, io.BytesIO):
-    """A body that is here as a whole, or no body."""
+    """A body that is here as a whole."""
+
+    __slots__ = ("exchange",)
 
 
 class StreamInput(_Beside, io.BufferedReader):
@@ -103,9 +143,9 @@ def attach(exchange: Exchange, env: dict[str, Any], *, is_buffered: bool, stream
     is_buffered: the library may have the whole body already (options body=buffer and auto). Errors: BodyError, OSError.
     """
     is_chunked = "HTTP_TRANSFER_ENCODING" in env
-    body: MemoryInput | StreamInput
+    body: EmptyInput | MemoryInput | StreamInput
     if not is_chunked and env.get("CONTENT_LENGTH", "0") == "0":
-        body = MemoryInput()
+        body = EmptyInput()
     elif is_buffered and (whole := _whole(exchange)) is not None:
         # What was chunked has a CONTENT_LENGTH here.
         body = MemoryInput(whole)
