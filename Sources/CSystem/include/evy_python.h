@@ -72,7 +72,7 @@ typedef struct {
     EVY_PY_FUNCTIONS(EVY_PY_FIELD)
     /* Not in every version: NULL where the older way is to be taken. */
     evy_py *(*PyObject_Vectorcall)(evy_py *, evy_py *const *, size_t, evy_py *);
-    evy_py *none;
+    evy_py *no; /* False */
     evy_py *bytes_type, *unicode_type, *list_type, *tuple_type;
     /* Stands for the answer of every request that is over; kept for the life of the process, because
      * applications may keep functions of environ that long.  Set by the first who attaches. */
@@ -93,7 +93,7 @@ static inline const char *evy_py_load(evy_py_api *api) {
 #define EVY_PY_LOAD(name, result, arguments) *(void **)(&api->name) = evy_py_symbol(#name, &missing);
     EVY_PY_FUNCTIONS(EVY_PY_LOAD)
 #undef EVY_PY_LOAD
-    api->none = (evy_py *)evy_py_symbol("_Py_NoneStruct", &missing);
+    api->no = (evy_py *)evy_py_symbol("_Py_FalseStruct", &missing);
     api->bytes_type = (evy_py *)evy_py_symbol("PyBytes_Type", &missing);
     api->unicode_type = (evy_py *)evy_py_symbol("PyUnicode_Type", &missing);
     api->list_type = (evy_py *)evy_py_symbol("PyList_Type", &missing);
@@ -199,7 +199,8 @@ enum {
     EVY_PY_DOC = 56,
     EVY_PY_GETATTRO = 58,
     EVY_PY_SETATTRO = 69,
-    EVY_PY_TYPE_FLAGS = 1 << 18
+    /* Py_TPFLAGS_HAVE_VERSION_TAG; and, of 3.10 and later, Py_TPFLAGS_DISALLOW_INSTANTIATION */
+    EVY_PY_TYPE_FLAGS = 1 << 18 | 1 << 7
 };
 
 enum { EVY_PY_REASON_MAX = 47, EVY_PY_BLOCK_MAX = 1024 };
@@ -208,12 +209,12 @@ enum { EVY_PY_REASON_MAX = 47, EVY_PY_BLOCK_MAX = 1024 };
 typedef struct {
     evy_py head;
     void *bridge, *exchange; /* NULL: the request is over */
+    void *thread;            /* the handler's, as a number */
     evy_py *write;           /* a function below; lent, as long as the request is there */
     evy_py *environ;
-    evy_py *status, *headers; /* what start_response was called with; NULL: not yet */
-    evy_py *response;         /* the Python object that has taken over; NULL: none has */
-    uint32_t block_count;     /* of the fields as one block, see `block` */
-    int32_t status_code;
+    evy_py *response;     /* the Python object that has taken over; NULL: none has */
+    uint32_t block_count; /* of the fields as one block, see `block` */
+    int32_t status_code;  /* what start_response was called with; 0: not yet */
     char reason[EVY_PY_REASON_MAX + 1];
     char block[EVY_PY_BLOCK_MAX];
 } evy_py_request;

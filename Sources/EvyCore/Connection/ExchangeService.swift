@@ -80,7 +80,8 @@ extension UnsafeMutablePointer<Reactor> {
     /// In host code that holds the loop: back in library code for `body`. False: the loop was lost before.
     func interruptHost(_ worker: WorkerRef, _ body: () -> Void) -> Bool {
         guard leaveHost(worker) else { return false }
-        body()
+        // Host code that calls the library has let go of its own lock by itself.
+        worker.withoutHostLock(body)
         enterHost(worker)
         return true
     }

@@ -77,4 +77,12 @@ extension UnsafeMutablePointer<Worker> {
         pointee.holdsHostLock = false
         lock.give(lock.user, pointee.hostLockState)
     }
+
+    /// For code that must not give back what this thread does not hold right now.
+    func withoutHostLock(_ body: () -> Void) {
+        let holds = pointee.holdsHostLock
+        pointee.holdsHostLock = false
+        body()
+        pointee.holdsHostLock = holds
+    }
 }

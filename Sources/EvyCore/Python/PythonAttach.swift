@@ -69,7 +69,8 @@ enum PythonAttachment {
         bridge.initialize(
             to: PythonBridge(
                 py: py, parts: parts, names: names, requestType: requestType, functionType: functionType,
-                capitalizes: capitalizes, lastStart: lastStart))
+                capitalizes: capitalizes,
+                pieceBytes: evy_py_get_item(py, parts.environ, names.pieceBytes), lastStart: lastStart))
         return bridge
     }
 

@@ -23,7 +23,8 @@ struct PythonParts {
     let input: PyRef
     /// serve(request): all of a request, in Python.
     let serve: PyRef
-    /// respond(request, environ): the Python object that stands for the answer from then on.
+    /// respond(request, environ, thread[, head]): the Python object that stands for the answer from then on,
+    /// for the handler's thread, once start_response was called with what is in head.
     let respond: PyRef
     /// finish(request, environ, response, result): sends what the application returned.
     let finish: PyRef
@@ -45,6 +46,8 @@ struct PythonBridge: ~Copyable {
     let requestType: PyRef
     let functionType: PyRef
     let capitalizes: Bool
+    /// What environ says of the gathering of pieces, where no application has changed it. Lent by `parts`.
+    let pieceBytes: PyRef?
     var templates = PythonTemplates()
     let lastStart: UnsafeMutablePointer<evy_py_start>
     /// Objects of requests that are over, for the next ones.
@@ -59,6 +62,8 @@ struct PythonNames {
     let evyInput: PyRef
     let headersRaw: PyRef
     let exchange: PyRef
+    let pieceBytes: PyRef
+    let leave: PyRef
     let start: PyRef
     let write: PyRef
     /// Keys of environ, and the names of the functions behind them.
@@ -82,7 +87,8 @@ struct PythonNames {
         let keys = EnvironKey.allCases.compactMap { interned($0.name) }
         guard let posthooks = interned("evy.posthooks"), let input = interned("wsgi.input"),
             let evyInput = interned("evy.input"), let headersRaw = interned("evy.headers_raw"),
-            let exchange = interned("exchange"), let start = interned("start"), let write = interned("write"),
+            let exchange = interned("exchange"), let leave = interned("leave"),
+            let pieceBytes = interned("evy.minimum_write_chunk_size"), let start = interned("start"), let write = interned("write"),
             pairs.count == Self.functionNames.count, keys.count == EnvironKey.allCases.count
         else { return nil }
         self.posthooks = posthooks
@@ -90,6 +96,8 @@ struct PythonNames {
         self.evyInput = evyInput
         self.headersRaw = headersRaw
         self.exchange = exchange
+        self.pieceBytes = pieceBytes
+        self.leave = leave
         self.start = start
         self.write = write
         functions = pairs
@@ -97,7 +105,9 @@ struct PythonNames {
     }
 
     func drop(_ py: UnsafeMutablePointer<evy_py_api>) {
-        let single = [posthooks, input, evyInput, headersRaw, exchange, start, write]
+        let single = [
+            posthooks, input, evyInput, headersRaw, exchange, pieceBytes, leave, start, write,
+        ]
         for name in single + functions.map(\.key) + functions.map(\.name) + standard {
             evy_py_decref(py, name)
         }
@@ -119,6 +129,7 @@ extension UnsafeMutablePointer<PythonBridge> {
         let request = kit.request.request
         request.pointee.bridge = UnsafeMutableRawPointer(self)
         request.pointee.exchange = UnsafeMutableRawPointer(exchange)
+        request.pointee.thread = UnsafeMutableRawPointer(bitPattern: Thread.current)
         evy_py_incref(py, environ)
         request.pointee.environ = environ
         if let hooks = bind(environ, kit, exchange) {
@@ -141,12 +152,10 @@ extension UnsafeMutablePointer<PythonBridge> {
         guard let result else { return fail(exchange, environ, request) }
         defer { evy_py_decref(py, result) }
         let isSent = answerAtOnce(exchange, request.request, result)
-        let hasHooks =
-            evy_py_list_count(py, hooks) > 0 || evy_py_get_item(py, environ, pointee.names.posthooks) != hooks
-        if isSent, !hasHooks { return }
+        if isSent, !hasHooks(environ, hooks) { return }
         guard let response = materialize(request) else { return reportUnraisable() }
         let part = isSent ? pointee.parts.answered : pointee.parts.finish
-        discard(callPart(part, exchange, environ, response, isSent ? nil : result))
+        hand(part, exchange, environ, response, isSent ? nil : result)
     }
 
     /// The application has raised.
@@ -154,14 +163,37 @@ extension UnsafeMutablePointer<PythonBridge> {
         guard let exception = evy_py_take_exception(py) else { return }
         defer { evy_py_decref(py, exception) }
         guard let response = materialize(request) else { return reportUnraisable() }
-        discard(callPart(pointee.parts.failed, exchange, environ, response, exception))
+        hand(pointee.parts.failed, exchange, environ, response, exception)
+    }
+
+    private func hasHooks(_ environ: PyRef, _ hooks: PyRef) -> Bool {
+        if evy_py_list_count(py, hooks) > 0 { return true }
+        let found = evy_py_get_item(py, environ, pointee.names.posthooks)
+        if found == nil { evy_py_clear(py) }
+        return found != hooks
+    }
+
+    /// The rest of the handler, in Python.
+    private func hand(
+        _ part: PyRef, _ exchange: ExchangeRef, _ environ: PyRef, _ response: PyRef, _ last: PyRef?
+    ) {
+        if let result = callPart(part, exchange, environ, response, last) {
+            return evy_py_decref(py, result)
+        }
+        reportUnraisable()
+        // An application may have kept it, and it must not know a request that is over.
+        guard let leave = evy_py_get_attribute(py, response, pointee.names.leave) else {
+            return reportUnraisable()
+        }
+        discard(evy_py_call(py, leave, py.pointee.no, nil, nil, nil))
+        evy_py_decref(py, leave)
     }
 
     /// The usual answer: started once, one piece of bytes. False: it has to go through Python.
     private func answerAtOnce(
         _ exchange: ExchangeRef, _ request: UnsafeMutablePointer<evy_py_request>, _ result: PyRef
     ) -> Bool {
-        guard request.pointee.response == nil, request.pointee.status != nil, let piece = onlyItem(result)
+        guard request.pointee.response == nil, request.isStarted, let piece = onlyItem(result)
         else { return false }
         var start: UnsafeMutablePointer<CChar>?
         var count = 0
@@ -234,6 +266,10 @@ extension UnsafeMutablePointer<PythonBridge> {
     func callPart(
         _ part: PyRef, _ exchange: ExchangeRef, _ environ: PyRef?, _ response: PyRef?, _ last: PyRef?
     ) -> PyRef? {
+        // Another thread of the application may be here when the last server of the bridge ends.
+        let py = py
+        evy_py_incref(py, part)
+        defer { evy_py_decref(py, part) }
         guard let number = evy_py_number(py, UnsafeMutableRawPointer(exchange)) else { return nil }
         defer { evy_py_decref(py, number) }
         return evy_py_call(py, part, number, environ, response, last)

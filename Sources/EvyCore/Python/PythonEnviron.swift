@@ -27,9 +27,18 @@ extension UnsafeMutablePointer<PythonBridge> {
             pointee.templates.put(whole, fields, isTLS: exchange.pointee.isTLS, into: place, py)
             noteWhatDiffers(exchange, place)
         }
-        guard let template = place.pointee.environ, adapt(template, to: exchange, place),
-            let environ = evy_py_copy_dict(py, template)
-        else { return nil }
+        guard let template = place.pointee.environ, adapt(template, to: exchange, place) else { return nil }
+        // A new dict can set off the collector, whose finalizers let other threads run, and these take the
+        // template for their own requests.
+        let version = place.pointee.version
+        evy_py_incref(py, template)
+        let copied = evy_py_copy_dict(py, template)
+        evy_py_decref(py, template)
+        guard let environ = copied else { return nil }
+        guard place.pointee.version == version else {
+            evy_py_decref(py, environ)
+            return makeWhole(exchange)
+        }
         guard !exchange.pointee.isTLS || addHandshake(exchange, to: environ) else {
             evy_py_decref(py, environ)
             return nil
@@ -78,7 +87,7 @@ extension UnsafeMutablePointer<PythonBridge> {
     private func reserve(_ template: PyRef) {
         let keys = [pointee.names.posthooks, pointee.names.input, pointee.names.evyInput]
         for key in keys + pointee.names.functions.map(\.key)
-        where evy_py_set_item(py, template, key, py.pointee.none) != 0 { evy_py_clear(py) }
+        where evy_py_set_item(py, template, key, py.pointee.no) != 0 { evy_py_clear(py) }
     }
 
     private func set(_ environ: PyRef, _ name: EnvironText, _ value: EnvironText) -> Bool {
@@ -120,6 +129,7 @@ extension UnsafeMutablePointer<PythonBridge> {
 
     private func noteWhatDiffers(_ exchange: ExchangeRef, _ place: UnsafeMutablePointer<PythonTemplate>) {
         let line = exchange.text(exchange.pointee.head.requestLine)
+        place.pointee.version &+= 1
         // Out of memory: an empty line equals none.
         _ = PythonTemplates.copy(line, into: &place.pointee.requestLine)
         place.pointee.peer = exchange.pointee.peer
@@ -163,6 +173,7 @@ extension UnsafeMutablePointer<PythonBridge> {
         // Half a change must not be taken for a whole one.
         guard isDone else {
             place.pointee.hash = 0
+            place.pointee.version &+= 1
             return false
         }
         if isSameLine {

@@ -29,15 +29,14 @@ extension UnsafeMutablePointer<evy_py_request> {
 
     /// The handler is over. The Python object, where there is one, knows what can still be asked.
     func detach(_ py: UnsafeMutablePointer<evy_py_api>) {
+        let environ = pointee.environ
         pointee.bridge = nil
         pointee.exchange = nil
-        let held = (pointee.environ, pointee.status, pointee.headers)
+        pointee.thread = nil
         pointee.environ = nil
-        pointee.status = nil
-        pointee.headers = nil
-        if let object = held.0 { evy_py_decref(py, object) }
-        if let object = held.1 { evy_py_decref(py, object) }
-        if let object = held.2 { evy_py_decref(py, object) }
+        pointee.status_code = 0
+        pointee.block_count = 0
+        if let environ { evy_py_decref(py, environ) }
     }
 
     func forgetResponse(_ py: UnsafeMutablePointer<evy_py_api>) {
@@ -45,6 +44,8 @@ extension UnsafeMutablePointer<evy_py_request> {
         pointee.response = nil
         evy_py_decref(py, response)
     }
+
+    var isStarted: Bool { pointee.status_code != 0 }
 
     /// nil: the library's own phrase.
     var reason: UnsafeRawBufferPointer? {
@@ -118,23 +119,54 @@ extension UnsafeMutablePointer<PythonBridge> {
     // MARK: The Python object that takes over
 
     /// Lent. It knows what start_response was called with. nil: an exception is set.
+    ///
+    /// While Python makes it other threads run, that may ask for it too, call start_response or end the
+    /// request: one object is made known, with all that was said before.
     func materialize(_ object: PyRef) -> PyRef? {
+        // The server may end meanwhile, and this bridge with it.
+        let py = py
         let request = object.request
-        if let response = request.pointee.response { return response }
-        guard let exchange = request.exchange, let environ = request.pointee.environ else { return nil }
-        guard let response = callPart(pointee.parts.respond, exchange, environ, nil, nil) else { return nil }
-        if let status = request.pointee.status, let headers = request.pointee.headers {
-            guard let start = evy_py_get_attribute(py, response, pointee.names.start) else { return nil }
-            defer { evy_py_decref(py, start) }
-            let write = evy_py_call(py, start, status, headers, nil, nil)
-            guard let write else {
-                evy_py_decref(py, response)
-                return nil
+        while request.pointee.response == nil {
+            guard request.pointee.bridge != nil else { return py.pointee.over }
+            guard let exchange = request.exchange, let environ = request.pointee.environ else {
+                return py.pointee.over
             }
-            evy_py_decref(py, write)
+            let isStarted = request.isStarted
+            guard let made = makeResponse(request, exchange, environ) else { return nil }
+            if request.pointee.response == nil, request.pointee.exchange != nil,
+                request.isStarted == isStarted
+            {
+                request.pointee.response = made
+            } else {
+                evy_py_decref(py, made)
+            }
         }
-        request.pointee.response = response
-        return response
+        return request.pointee.response
+    }
+
+    private func makeResponse(
+        _ request: UnsafeMutablePointer<evy_py_request>, _ exchange: ExchangeRef, _ environ: PyRef
+    ) -> PyRef? {
+        let py = py
+        guard let thread = evy_py_number(py, request.pointee.thread) else { return nil }
+        defer { evy_py_decref(py, thread) }
+        guard request.isStarted else {
+            return callPart(pointee.parts.respond, exchange, environ, thread, nil)
+        }
+        guard let head = makeHead(request) else { return nil }
+        defer { evy_py_decref(py, head) }
+        return callPart(pointee.parts.respond, exchange, environ, thread, head)
+    }
+
+    /// b"200 OK\0Name\0value\0..."
+    private func makeHead(_ request: UnsafeMutablePointer<evy_py_request>) -> PyRef? {
+        var head = ByteBuffer()
+        head.append(decimal: UInt64(UInt32(bitPattern: request.pointee.status_code)))
+        head.append(0x20)
+        if let reason = request.reason { head.append(reason) }
+        head.append(0)
+        head.append(request.fields)
+        return evy_py_new_bytes(py, head.readable.baseAddress, head.count)
     }
 
     // MARK: What Python calls
@@ -142,28 +174,33 @@ extension UnsafeMutablePointer<PythonBridge> {
     /// start_response(status, headers[, exc_info])
     fileprivate func start(_ object: PyRef, _ arguments: PyRef, _ keywords: PyRef?) -> PyRef? {
         let request = object.request
-        if keywords == nil, request.pointee.response == nil, request.pointee.status == nil,
+        if keywords == nil, request.pointee.response == nil, !request.isStarted,
             request.pointee.exchange != nil, evy_py_tuple_count(py, arguments) == 2,
             let status = evy_py_tuple_item(py, arguments, 0),
-            let headers = evy_py_tuple_item(py, arguments, 1),
-            encode(status, headers, request)
+            let headers = evy_py_tuple_item(py, arguments, 1), let write = request.pointee.write,
+            !asksForPieces(request), encode(status, headers, request)
         {
-            evy_py_incref(py, status)
-            evy_py_incref(py, headers)
-            request.pointee.status = status
-            request.pointee.headers = headers
-            if let write = request.pointee.write {
-                evy_py_incref(py, write)
-                return write
-            }
+            evy_py_incref(py, write)
+            return write
         }
         return forward(object, pointee.names.start, arguments, keywords)
+    }
+
+    /// The application has changed how pieces are gathered, which counts from start_response on.
+    private func asksForPieces(_ request: UnsafeMutablePointer<evy_py_request>) -> Bool {
+        guard let environ = request.pointee.environ else { return true }
+        let asked = evy_py_get_item(py, environ, pointee.names.pieceBytes)
+        if asked == nil { evy_py_clear(py) }
+        return asked != pointee.pieceBytes
     }
 
     private func forward(
         _ object: PyRef, _ name: PyRef, _ arguments: PyRef, _ keywords: PyRef?
     ) -> PyRef? {
-        materialize(object).flatMap { PythonTypes.call($0, name, arguments, keywords, py) }
+        let py = py
+        evy_py_incref(py, name)
+        defer { evy_py_decref(py, name) }
+        return materialize(object).flatMap { PythonTypes.call($0, name, arguments, keywords, py) }
     }
 }
 
@@ -217,7 +254,8 @@ enum PythonTypes {
         else {
             return -1
         }
-        return evy_py_set_attribute(py, target, name, value)
+        // What stands for all requests that are over belongs to none of them.
+        return target == py.pointee.over ? 0 : evy_py_set_attribute(py, target, name, value)
     }
 
     private static let freeRequest: Deallocate = { object in
@@ -228,10 +266,12 @@ enum PythonTypes {
     }
 
     private static let callFunction: Call = { object, arguments, keywords in
-        guard let py = PythonFunctions.table, let object, let arguments,
-            let request = object.function.pointee.request, let name = object.function.pointee.name,
-            let response = response(of: request, py)
-        else { return nil }
+        guard let py = PythonFunctions.table, let object, let arguments else { return nil }
+        guard let request = object.function.pointee.request, let name = object.function.pointee.name else {
+            // Python 3.9 lets anybody make an instance of a type: an AttributeError with this text.
+            return py.pointee.over.flatMap { evy_py_attribute(py, $0, "a function of no request") }
+        }
+        guard let response = response(of: request, py) else { return nil }
         return call(response, name, arguments, keywords, py)
     }
 

@@ -18,7 +18,7 @@ extension UnsafeMutablePointer<PythonBridge> {
     private func encodeAnew(
         _ status: PyRef, _ headers: PyRef, _ request: UnsafeMutablePointer<evy_py_request>
     ) -> Bool {
-        guard encodeStatus(status, request), headers.pointee.type == py.pointee.list_type else {
+        guard let code = encodeStatus(status, request), headers.pointee.type == py.pointee.list_type else {
             return false
         }
         let block = UnsafeMutableRawBufferPointer(
@@ -36,6 +36,8 @@ extension UnsafeMutablePointer<PythonBridge> {
             count += name.count + value.count + 2
         }
         request.pointee.block_count = UInt32(truncatingIfNeeded: count)
+        // Last: from here on start_response was called.
+        request.pointee.status_code = code
         return true
     }
 
@@ -47,27 +49,26 @@ extension UnsafeMutablePointer<PythonBridge> {
         return (1...18).contains(value.count) && value.allSatisfy(ASCII.isDigit)
     }
 
-    /// "200 OK"
-    private func encodeStatus(_ status: PyRef, _ request: UnsafeMutablePointer<evy_py_request>) -> Bool {
+    /// The number of "200 OK"; the phrase goes into the request.
+    private func encodeStatus(_ status: PyRef, _ request: UnsafeMutablePointer<evy_py_request>) -> Int32? {
         guard let line = text(status), line.count >= 3, line.count <= EVY_PY_REASON_MAX + 4 else {
-            return false
+            return nil
         }
         var code: Int32 = 0
         for digit in line[..<3] {
-            guard digit >= 0x30, digit <= 0x39 else { return false }
+            guard digit >= 0x30, digit <= 0x39 else { return nil }
             code = code * 10 + Int32(digit &- 0x30)
         }
-        guard code >= 200, code <= 599, line.count == 3 || line[3] == 0x20 else { return false }
+        guard code >= 200, code <= 599, line.count == 3 || line[3] == 0x20 else { return nil }
         let reason = UnsafeMutableRawBufferPointer(
             start: evy_py_request_reason(request), count: EVY_PY_REASON_MAX + 1)
         let phrase = UnsafeRawBufferPointer(rebasing: line.dropFirst(4))
         for (index, byte) in phrase.enumerated() {
-            guard byte >= 0x20, byte < 0x7f else { return false }
+            guard byte >= 0x20, byte < 0x7f else { return nil }
             reason[index] = byte
         }
         reason[phrase.count] = 0
-        request.pointee.status_code = code
-        return true
+        return code
     }
 
     /// The bytes of a str, in UTF-8; lent by it. nil: not exactly a str.

@@ -9,6 +9,8 @@ internal import Glibc
 /// What differs (the request line, the connection) is changed in the template ahead of the copy.
 struct PythonTemplate {
     var hash: UInt64 = 0
+    /// Another one with every change.
+    var version: UInt64 = 0
     var isTLS = false
     /// The fields as they came.
     var fields = UnsafeMutableRawBufferPointer(start: nil, count: 0)

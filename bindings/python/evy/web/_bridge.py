@@ -39,16 +39,25 @@ class Bridge:
         self.empty = EmptyInput
         self.input = MemoryInput
         self.capitalizes = application.manner.capitalizes
-        self.over = Response(0, {})
-        self.over.leave(False)
+        self._piece_bytes = application.manner.asked_piece_bytes(self.environ)
+        self.over = Response.over()
 
     def serve(self, request: int) -> None:
         """A request that is not for the quick way."""
         self._owner.serve(request)
 
-    def respond(self, request: int, env: dict[str, Any]) -> Response:
-        """What stands for the answer from here on: the application has asked for more than the quick way."""
-        return Response(request, env, self._owner.manner, self._owner.idle)
+    def respond(
+        self, request: int, env: dict[str, Any], thread: int, head: bytes | None = None
+    ) -> Response:
+        """What stands for the answer from here on: the application has asked for more than the quick way.
+
+        thread: the handler's; any may have asked. head: of a start_response that the library has taken.
+        """
+        response = Response(request, env, self._owner.manner, self._owner.idle)
+        response.enter(thread)
+        if head is not None:
+            response.started(head, self._piece_bytes)
+        return response
 
     def finish(self, request: int, env: dict[str, Any], response: Response, result: Any) -> None:
         """Sends what the application has returned."""
@@ -84,7 +93,12 @@ def attach(config: Config, application: Application, needs_python: str | None) -
         raise _errors.ConfigError(f"EVY_BRIDGE is {choice!r}: it is one of {', '.join(CHOICES)}")
     if choice == "ctypes" or needs_python is not None:
         return False
-    reason = obstacle() or config.bridge(Bridge(application))
+    try:
+        bridge = Bridge(application)
+    except (TypeError, ValueError):
+        # A number of bytes in environ is none: so start_response says at each request.
+        return False
+    reason = obstacle() or config.bridge(bridge)
     if reason is not None and choice == "cpython":
         raise _errors.ConfigError(f"EVY_BRIDGE=cpython: {reason}")
     return reason is None

@@ -104,9 +104,9 @@ class Exchange:
         if not has_hooks:
             self.end()
 
-    def enter(self) -> None:
-        """The calling thread is in a callback of this request again."""
-        self._owner = get_ident()
+    def enter(self, thread: int | None = None) -> None:
+        """The thread, or else the calling one, is in a callback of this request."""
+        self._owner = get_ident() if thread is None else thread
 
     def rest(self) -> None:
         """The calling thread leaves a callback of this request, which goes on later in another one."""

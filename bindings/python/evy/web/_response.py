@@ -54,6 +54,14 @@ class Manner(NamedTuple):
     restarts: bool = False
     on_writable: Any = None
 
+    def asked_piece_bytes(self, env: Mapping[str, Any]) -> int:
+        """piece_bytes_min, or what environ says. Errors: TypeError, ValueError."""
+        for key in self.chunk_keys:
+            asked = env.get(key, self.piece_bytes_min)
+            if asked != self.piece_bytes_min:
+                return int(asked)
+        return self.piece_bytes_min
+
 
 def body_bytes(piece: Any) -> bytes:
     """One item of a body. str is taken as the ancestors did, if it is ASCII; PEP 3333 wants bytes."""
@@ -111,6 +119,8 @@ class Response(Exchange):
     def leave(self, has_hooks: bool) -> None:
         # environ refers to this object: without the way back there is no cycle for the collector.
         self._env = None
+        # Nor through an iterator that has kept environ, as many do.
+        self._iterator = None
         super().leave(has_hooks)
 
     # What the application calls
@@ -134,8 +144,26 @@ class Response(Exchange):
         self._status, self._reason, self._fields, self._length = number, reason, fields, length
         # As pieces were gathered for the answer that this one replaces, they are not for this one.
         self._waiting, self._waiting_bytes = [], 0
-        self._piece_bytes_min = self._asked_piece_bytes()
+        self._piece_bytes_min = self._manner.asked_piece_bytes(self._env)
         return self.write
+
+    def started(self, head: bytes, piece_bytes_min: int) -> None:
+        """As start(), with what the library has looked at already: b"200 OK\\0Name\\0value\\0..."."""
+        status, _, self._fields = head.partition(b"\0")
+        self._status, self._reason = int(status[:3]), status[4:] or None
+        names_and_values = self._fields.split(b"\0")
+        for name, value in zip(names_and_values[::2], names_and_values[1::2]):
+            if name.lower() == b"content-length":
+                self._length = int(value)
+        self._piece_bytes_min = piece_bytes_min
+
+    @classmethod
+    def over(cls) -> Response:
+        """What is left of any request that was answered."""
+        response = cls(0, {})
+        response._fields = b""
+        response.leave(False)
+        return response
 
     def write(self, piece: Any) -> None:
         """The write() of PEP 3333: sends at once, whatever piece_bytes_min says.
@@ -145,13 +173,6 @@ class Response(Exchange):
         self._check_started("write()")
         self._put_waiting()
         self._put(body_bytes(piece))
-
-    def _asked_piece_bytes(self) -> int:
-        for key in self._manner.chunk_keys:
-            asked = (self._env or {}).get(key, self._manner.piece_bytes_min)
-            if asked != self._manner.piece_bytes_min:
-                return int(asked)
-        return self._manner.piece_bytes_min
 
     # What the server calls
 
