@@ -233,6 +233,34 @@ static inline void evy_py_request_clear(evy_py_request *r) {
     memset((char *)r + sizeof r->head, 0, offsetof(evy_py_request, block) - sizeof r->head);
 }
 
+/* The objects that a request's environ has of its own, and how many templates hold them as well.  The order
+ * in templates: hooks, input, input, functions. */
+enum { EVY_PY_FUNCTION_COUNT = 4 };
+typedef struct {
+    evy_py *request, *write, *hooks, *input, *functions[EVY_PY_FUNCTION_COUNT];
+    uint32_t templates;
+    uint32_t is_tainted; /* templates may be wrong */
+} evy_py_kit;
+
+static inline evy_py **evy_py_kit_functions(evy_py_kit *kit) { return kit->functions; }
+static inline evy_py *evy_py_kit_value(evy_py_kit *kit, uint32_t index) {
+    return index == 0 ? kit->hooks : index < 3 ? kit->input : kit->functions[index - 3];
+}
+/* Only the lower half counts: newer versions keep flags in the upper one. */
+static inline int evy_py_has_count(const evy_py *o, uint32_t count) {
+    return o != NULL && (uint32_t)o->refcount == count;
+}
+/* 1: complete, and nobody but the bridge has any of them, and there are no hooks. */
+static inline int evy_py_kit_is_free(P, const evy_py_kit *kit) {
+    uint32_t shared = 1 + kit->templates;
+    for (int i = 0; i < EVY_PY_FUNCTION_COUNT; i++)
+        if (!evy_py_has_count(kit->functions[i], shared)) return 0;
+    /* The request is held by its functions, the input and the kit. */
+    return !kit->is_tainted && evy_py_has_count(kit->write, 1) && evy_py_has_count(kit->hooks, shared) &&
+           evy_py_has_count(kit->input, 1 + 2 * kit->templates) &&
+           evy_py_has_count(kit->request, EVY_PY_FUNCTION_COUNT + 3) && py->PyList_Size(kit->hooks) == 0;
+}
+
 /* What start_response was last called with, by identity, and what became of it: str cannot change, and
  * most applications say the same constants again and again. */
 enum { EVY_PY_START_PAIRS = 8 };

@@ -51,7 +51,7 @@ struct PythonBridge: ~Copyable {
     var templates = PythonTemplates()
     let lastStart: UnsafeMutablePointer<evy_py_start>
     /// Objects of requests that are over, for the next ones.
-    var kits: [PythonKit] = []
+    var kits: [PythonKitRef] = []
     static let kitsMax = 64
 }
 
@@ -66,6 +66,8 @@ struct PythonNames {
     let leave: PyRef
     let start: PyRef
     let write: PyRef
+    /// Keys of environ for what is in a kit, in its order.
+    let bound: [PyRef]
     /// Keys of environ, and the names of the functions behind them.
     let functions: [(key: PyRef, name: PyRef)]
     let standard: [PyRef]
@@ -88,7 +90,8 @@ struct PythonNames {
         guard let posthooks = interned("evy.posthooks"), let input = interned("wsgi.input"),
             let evyInput = interned("evy.input"), let headersRaw = interned("evy.headers_raw"),
             let exchange = interned("exchange"), let leave = interned("leave"),
-            let pieceBytes = interned("evy.minimum_write_chunk_size"), let start = interned("start"), let write = interned("write"),
+            let pieceBytes = interned("evy.minimum_write_chunk_size"), let start = interned("start"),
+            let write = interned("write"),
             pairs.count == Self.functionNames.count, keys.count == EnvironKey.allCases.count
         else { return nil }
         self.posthooks = posthooks
@@ -101,6 +104,7 @@ struct PythonNames {
         self.start = start
         self.write = write
         functions = pairs
+        bound = [posthooks, input, evyInput] + pairs.map(\.key)
         standard = keys
     }
 
@@ -121,24 +125,25 @@ extension UnsafeMutablePointer<PythonBridge> {
 
     /// The request handler. The interpreter lock is held.
     func handle(_ exchange: ExchangeRef) {
-        guard let environ = makeEnviron(exchange) else { return serve(exchange) }
-        guard let kit = takeKit() else {
-            evy_py_decref(py, environ)
-            return reportUnraisable()
+        guard isUsual(exchange), let kit = takeKit() else { return serve(exchange) }
+        guard let environ = makeEnviron(exchange, kit) else {
+            release(kit)
+            return serve(exchange)
         }
-        let request = kit.request.request
+        let request = kit.pointee.request.request
         request.pointee.bridge = UnsafeMutableRawPointer(self)
         request.pointee.exchange = UnsafeMutableRawPointer(exchange)
         request.pointee.thread = UnsafeMutableRawPointer(bitPattern: Thread.current)
         evy_py_incref(py, environ)
         request.pointee.environ = environ
-        if let hooks = bind(environ, kit, exchange) {
-            call(exchange, environ, kit.request, hooks)
-            evy_py_decref(py, hooks)
+        if exchange.pointee.body.isEmpty || setInput(environ, kit.pointee.request, exchange) {
+            call(exchange, environ, kit)
         } else {
             reportUnraisable()
         }
-        release(environ, kit)
+        request.detach(py)
+        evy_py_decref(py, environ)
+        release(kit)
     }
 
     /// All of it in Python.
@@ -147,7 +152,8 @@ extension UnsafeMutablePointer<PythonBridge> {
         discard(callPart(pointee.parts.serve, exchange, nil, nil, nil))
     }
 
-    private func call(_ exchange: ExchangeRef, _ environ: PyRef, _ request: PyRef, _ hooks: PyRef) {
+    private func call(_ exchange: ExchangeRef, _ environ: PyRef, _ kit: PythonKitRef) {
+        guard let request = kit.pointee.request, let hooks = kit.pointee.hooks else { return }
         let result = evy_py_call(py, pointee.parts.application, environ, request, nil, nil)
         guard let result else { return fail(exchange, environ, request) }
         defer { evy_py_decref(py, result) }
@@ -218,36 +224,17 @@ extension UnsafeMutablePointer<PythonBridge> {
         return evy_py_tuple_count(py, result) == 1 ? evy_py_tuple_item(py, result, 0) : nil
     }
 
-    // MARK: Parts of environ that are each request's own
+    // MARK: wsgi.input
 
-    /// The list of hooks, with a reference; nil: an exception is set.
-    private func bind(_ environ: PyRef, _ kit: PythonKit, _ exchange: ExchangeRef) -> PyRef? {
-        var body = kit.input
-        if !exchange.pointee.body.isEmpty {
-            guard let made = makeInput(kit.request, exchange) else { return nil }
-            body = made
-        }
-        defer { if body != kit.input { evy_py_decref(py, body) } }
-        guard evy_py_set_item(py, environ, pointee.names.input, body) == 0,
-            evy_py_set_item(py, environ, pointee.names.evyInput, body) == 0,
-            let hooks = evy_py_empty_list(py)
-        else { return nil }
-        var failures = evy_py_set_item(py, environ, pointee.names.posthooks, hooks)
-        for (index, function) in pointee.names.functions.enumerated() {
-            failures |= evy_py_set_item(py, environ, function.key, kit.functions[index + 1])
-        }
-        guard failures == 0 else {
-            evy_py_decref(py, hooks)
-            return nil
-        }
-        return hooks
-    }
-
-    private func makeInput(_ request: PyRef, _ exchange: ExchangeRef) -> PyRef? {
+    /// Of a body that is here. False: an exception is set.
+    private func setInput(_ environ: PyRef, _ request: PyRef, _ exchange: ExchangeRef) -> Bool {
         let bytes = exchange.pointee.body.readable
-        guard let content = evy_py_new_bytes(py, bytes.baseAddress, bytes.count) else { return nil }
+        guard let content = evy_py_new_bytes(py, bytes.baseAddress, bytes.count) else { return false }
         defer { evy_py_decref(py, content) }
-        return makeInput(pointee.parts.input, content, request)
+        guard let body = makeInput(pointee.parts.input, content, request) else { return false }
+        defer { evy_py_decref(py, body) }
+        return evy_py_set_item(py, environ, pointee.names.input, body) == 0
+            && evy_py_set_item(py, environ, pointee.names.evyInput, body) == 0
     }
 
     /// An object that asks the request for what is not reading.

@@ -6,10 +6,8 @@ internal import CSystem
 internal import Glibc
 
 extension UnsafeMutablePointer<PythonBridge> {
-    /// A fresh dict without what is bound to the request; nil: this request is not for the quick way, or an
-    /// exception is set.
-    func makeEnviron(_ exchange: ExchangeRef) -> PyRef? {
-        guard isUsual(exchange) else { return nil }
+    /// A fresh dict with the objects of the kit; nil: an exception is set.
+    func makeEnviron(_ exchange: ExchangeRef, _ kit: PythonKitRef) -> PyRef? {
         let head = exchange.pointee.head
         let all = exchange.pointee.bytes.readable
         let fieldsStart = Int(head.requestLine.start) + Int(head.requestLine.count)
@@ -17,17 +15,36 @@ extension UnsafeMutablePointer<PythonBridge> {
         let fields = UnsafeRawBufferPointer(rebasing: all[fieldsStart...])
         let target = exchange.text(head.target)
         // An absolute target names a host, and so changes what the fields say.
-        guard fields.count <= PythonTemplates.fieldBytesMax, target.first == 0x2f else {
-            return makeWhole(exchange)
+        if fields.count <= PythonTemplates.fieldBytesMax, target.first == 0x2f,
+            let environ = copyTemplate(exchange, fields, kit)
+        {
+            guard !exchange.pointee.isTLS || addHandshake(exchange, to: environ) else {
+                evy_py_decref(py, environ)
+                return nil
+            }
+            return environ
         }
+        evy_py_clear(py)
+        guard let environ = makeWhole(exchange) else { return nil }
+        guard install(kit, into: environ) else {
+            evy_py_decref(py, environ)
+            return nil
+        }
+        return environ
+    }
+
+    /// nil: it has to be made anew.
+    private func copyTemplate(
+        _ exchange: ExchangeRef, _ fields: UnsafeRawBufferPointer, _ kit: PythonKitRef
+    ) -> PyRef? {
         let place = pointee.templates.place(fields, isTLS: exchange.pointee.isTLS)
         if place.pointee.hash == 0 {
             guard let whole = makeWhole(exchange, withHandshake: false) else { return nil }
-            reserve(whole)
             pointee.templates.put(whole, fields, isTLS: exchange.pointee.isTLS, into: place, py)
             noteWhatDiffers(exchange, place)
         }
-        guard let template = place.pointee.environ, adapt(template, to: exchange, place) else { return nil }
+        guard let template = place.pointee.environ, adapt(template, to: exchange, place), bind(kit, to: place)
+        else { return nil }
         // A new dict can set off the collector, whose finalizers let other threads run, and these take the
         // template for their own requests.
         let version = place.pointee.version
@@ -37,17 +54,13 @@ extension UnsafeMutablePointer<PythonBridge> {
         guard let environ = copied else { return nil }
         guard place.pointee.version == version else {
             evy_py_decref(py, environ)
-            return makeWhole(exchange)
-        }
-        guard !exchange.pointee.isTLS || addHandshake(exchange, to: environ) else {
-            evy_py_decref(py, environ)
             return nil
         }
         return environ
     }
 
     /// A body that is here or none, and nobody else has a say in environ.
-    private func isUsual(_ exchange: ExchangeRef) -> Bool {
+    func isUsual(_ exchange: ExchangeRef) -> Bool {
         let settings = exchange.pointee.reactor
         switch exchange.pointee.head.framing {
         case .none: break
@@ -81,13 +94,6 @@ extension UnsafeMutablePointer<PythonBridge> {
             return nil
         }
         return environ
-    }
-
-    /// What bind() will set has its place already: a copy is not made larger by it.
-    private func reserve(_ template: PyRef) {
-        let keys = [pointee.names.posthooks, pointee.names.input, pointee.names.evyInput]
-        for key in keys + pointee.names.functions.map(\.key)
-        where evy_py_set_item(py, template, key, py.pointee.no) != 0 { evy_py_clear(py) }
     }
 
     private func set(_ environ: PyRef, _ name: EnvironText, _ value: EnvironText) -> Bool {
@@ -177,6 +183,7 @@ extension UnsafeMutablePointer<PythonBridge> {
             return false
         }
         if isSameLine {
+            place.pointee.version &+= 1
             place.pointee.peer = exchange.pointee.peer
             place.pointee.local = exchange.pointee.local
         } else {

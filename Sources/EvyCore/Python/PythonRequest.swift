@@ -5,13 +5,6 @@
 internal import CSystem
 internal import Glibc
 
-/// The objects of one request. Where nobody has kept any of them they serve the next one.
-struct PythonKit {
-    let request: PyRef
-    let functions: [PyRef]
-    let input: PyRef
-}
-
 extension PyRef {
     var request: UnsafeMutablePointer<evy_py_request> {
         UnsafeMutableRawPointer(self).assumingMemoryBound(to: evy_py_request.self)
@@ -19,8 +12,6 @@ extension PyRef {
     var function: UnsafeMutablePointer<evy_py_function> {
         UnsafeMutableRawPointer(self).assumingMemoryBound(to: evy_py_function.self)
     }
-    /// Only the lower half counts: the upper one holds flags in newer versions.
-    var isOnlyOurs: Bool { UInt32(truncatingIfNeeded: pointee.refcount) == 1 }
 }
 
 extension UnsafeMutablePointer<evy_py_request> {
@@ -59,63 +50,6 @@ extension UnsafeMutablePointer<evy_py_request> {
 }
 
 extension UnsafeMutablePointer<PythonBridge> {
-    // MARK: Kits
-
-    /// nil: an exception is set.
-    func takeKit() -> PythonKit? { pointee.kits.popLast() ?? makeKit() }
-
-    private func makeKit() -> PythonKit? {
-        guard let object = evy_py_new(py, pointee.requestType) else { return nil }
-        evy_py_request_clear(object.request)
-        guard let input = makeInput(pointee.parts.empty, nil, object) else {
-            evy_py_decref(py, object)
-            return nil
-        }
-        var functions: [PyRef] = []
-        for name in [pointee.names.write] + pointee.names.functions.map(\.name) {
-            guard let function = evy_py_new(py, pointee.functionType) else {
-                drop(PythonKit(request: object, functions: functions, input: input))
-                return nil
-            }
-            evy_py_incref(py, object)
-            evy_py_incref(py, name)
-            function.function.pointee.request = object
-            function.function.pointee.name = name
-            functions.append(function)
-        }
-        object.request.pointee.write = functions.first
-        return PythonKit(request: object, functions: functions, input: input)
-    }
-
-    private func drop(_ kit: PythonKit) {
-        for function in kit.functions { evy_py_decref(py, function) }
-        evy_py_decref(py, kit.input)
-        evy_py_decref(py, kit.request)
-    }
-
-    /// The handler is over: what the application has kept finds no request any more.
-    func release(_ environ: PyRef, _ kit: PythonKit) {
-        kit.request.request.detach(py)
-        evy_py_decref(py, environ)
-        // Each of the others holds the request as well.
-        let isFree =
-            UInt32(truncatingIfNeeded: kit.request.pointee.refcount) == UInt32(kit.functions.count + 2)
-            && kit.input.isOnlyOurs && kit.functions.allSatisfy(\.isOnlyOurs)
-        if isFree, pointee.kits.count < PythonBridge.kitsMax {
-            kit.request.request.forgetResponse(py)
-            pointee.kits.append(kit)
-        } else {
-            drop(kit)
-        }
-    }
-
-    /// Kits that nobody uses, when the bridge goes.
-    func dropKits() {
-        let kits = pointee.kits
-        pointee.kits = []
-        for kit in kits { drop(kit) }
-    }
-
     // MARK: The Python object that takes over
 
     /// Lent. It knows what start_response was called with. nil: an exception is set.

@@ -18,6 +18,8 @@ struct PythonTemplate {
     var peer = evy_address()
     var local = evy_address()
     var environ: PyRef?
+    /// Whose objects it has.
+    var kit: PythonKitRef?
 }
 
 /// Ownership: owns its copies of bytes; `dropAll` gives the objects back.
@@ -56,10 +58,15 @@ struct PythonTemplates: ~Copyable {
         texts.deallocate()
     }
 
+    func forEach(_ body: (UnsafeMutablePointer<PythonTemplate>) -> Void) {
+        for index in 0..<Self.count { body(templates + index) }
+    }
+
     func dropAll(_ py: UnsafeMutablePointer<evy_py_api>) {
         for index in 0..<Self.count {
             if let environ = templates[index].environ { evy_py_decref(py, environ) }
             templates[index].environ = nil
+            templates[index].kit = nil
         }
         for index in 0..<Self.textCount {
             if let object = texts[index].object { evy_py_decref(py, object) }
@@ -88,7 +95,11 @@ struct PythonTemplates: ~Copyable {
         _ environ: PyRef, _ fields: UnsafeRawBufferPointer, isTLS: Bool,
         into place: UnsafeMutablePointer<PythonTemplate>, _ py: UnsafeMutablePointer<evy_py_api>
     ) {
-        if let old = place.pointee.environ { evy_py_decref(py, old) }
+        let old = place.pointee.environ
+        defer { if let old { evy_py_decref(py, old) } }
+        if let kit = place.pointee.kit { kit.pointee.templates -= 1 }
+        place.pointee.kit = nil
+        place.pointee.version &+= 1
         place.pointee.environ = environ
         place.pointee.isTLS = isTLS
         place.pointee.hash = Self.copy(fields, into: &place.pointee.fields) ? Self.hash(fields) : 0
