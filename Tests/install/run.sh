@@ -34,7 +34,8 @@ step "pkg-config"
 export PKG_CONFIG_PATH="$libdir/pkgconfig"
 cc -Wall -Wextra -Werror "$consumer" $(pkg-config --cflags --libs evy) -o "$folder/by-pkg-config"
 LD_LIBRARY_PATH=$libdir "$folder/by-pkg-config"
-cc -Wall -Wextra -Werror Tests/install/site.c $(pkg-config --cflags --libs evy) -o "$folder/by-pkg-config-site"
+cc -Wall -Wextra -Werror Tests/install/site.c $(pkg-config --cflags --libs evy) \
+    -o "$folder/by-pkg-config-site"
 [ "$(pkg-config --modversion evy)" = "$(sed -n 's/^project(evy VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)" ]
 
 step "find_package(evy CONFIG)"

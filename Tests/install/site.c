@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * site - a small web package on evy's public header alone: TLS, a static file, uploads that are asked for with
- * 100 Continue and fields of ours, and the client's name from its certificate.
+ * site - a small web package on evy's public header alone: TLS, a static file, uploads that are asked for
+ * with 100 Continue and fields of ours, and the client's name from its certificate.
  * usage: site CERTIFICATE KEY CLIENT-CA FILE   (prints its port; ends with SIGTERM's default) */
 #include <evy.h>
 #include <fcntl.h>

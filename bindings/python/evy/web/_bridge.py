@@ -26,8 +26,8 @@ class Bridge:
     """What the library reads of the attributes below, once; request is the evy_req as a number.
 
     application: the WSGI callable. environ: the keys all requests have in common. empty, input: make
-    wsgi.input of no body, and of the bytes of one. capitalizes: header names, as in Manner. over: stands for every request
-    that is over.
+    wsgi.input of no body, and of the bytes of one. capitalizes: header names, as in Manner. over: stands for
+    every request that is over.
     Thread: those lent to the library; it holds the interpreter lock. No exception leaves a method but those
     that materialize() is to hand on.
     """

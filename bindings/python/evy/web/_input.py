@@ -61,7 +61,7 @@ class _Beside:
 
 
 class EmptyInput(_Beside):
-    """No body: at its end from the beginning. Without a state, so that one can serve request after request."""
+    """No body, at its end from the beginning. It has no state, so that it can serve many requests."""
 
     __slots__ = ("exchange",)
     closed = False
