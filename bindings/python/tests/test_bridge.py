@@ -224,7 +224,7 @@ def ask():
             said.add(type(error).__name__)
 def load():
     sock = socket.create_connection(('127.0.0.1', server.port), 20)
-    for _ in range(300):
+    for _ in range(150):
         sock.sendall(b'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' * 3)
         data = b''
         while data.count(b'abc') + data.count(b'\\r\\n0\\r\\n') < 3:
