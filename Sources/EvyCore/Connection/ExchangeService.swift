@@ -31,8 +31,10 @@ extension UnsafeMutablePointer<Reactor> {
         }
         let worker = pointee.worker
         worker.pointee.exchange = exchange
-        worker.takeHostLock(pointee.settings.hostLock)
+        let hostLock = pointee.settings.hostLock
         enterHost(worker)
+        // Under the lease, because another thread of the host may be long in giving it.
+        worker.takeHostLock(hostLock)
         exchange.perform(job)
         // It may have blocked long, and nobody else has read the clock meanwhile.
         if !pointee.settings.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }

@@ -128,3 +128,162 @@ def test_both_ways_say_the_same(program, tmp_path, pairs, monkeypatch):
         assert theirs.startswith("HTTP/1.1 "), (where, request[:100])
         difference = "\n".join(difflib.unified_diff(theirs.splitlines(), ours.splitlines(), lineterm="", n=0))
         assert ours == theirs, f"{where} {request[:200]!r}\n{difference[:2000]}"
+
+
+@pytest.fixture(params=BRIDGES)
+def bridged(program, monkeypatch, request):
+    """program(), once with each way to the application."""
+    monkeypatch.setenv("EVY_BRIDGE", request.param)
+    return program
+
+
+ITERATORS = """
+import gc, socket, weakref, evy
+LEFT = weakref.WeakSet()
+class Pieces:
+    def __init__(self, env, start_response):
+        LEFT.add(self)
+        self.env, self.pieces = env, [b'one', b'two']
+        start_response('200 OK', [])
+    def __iter__(self):
+        return self
+    def __next__(self):
+        if not self.pieces: raise StopIteration
+        return self.pieces.pop()
+with evy.wsgi.Server('127.0.0.1:0', Pieces, log_output=False) as server:
+    for _ in range(5):
+        sock = socket.create_connection(('127.0.0.1', server.port))
+        sock.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')
+        while sock.recv(1000): pass
+gc.collect()
+print('left', len(LEFT))
+"""
+
+
+def test_an_iterator_that_keeps_environ_is_freed(bridged):
+    run = bridged(ITERATORS)
+    assert run.ended() == 0
+    assert run.out.lines == ["left 0"]
+
+
+CUT = """
+import socket, struct, threading, evy
+class Lines:
+    def write(self, text): lines.append(text)
+lines, is_there, may_go = [], threading.Event(), threading.Event()
+def site(env, start_response):
+    write = start_response('200 OK', [])
+    if env['PATH_INFO'] == '/first':
+        return [b'x' * 1000]
+    is_there.set()
+    assert may_go.wait(10)
+    try:
+        for _ in range(100): write(b'x' * 1000)
+    except evy.ClientGone:
+        print('gone')
+    return []
+with evy.wsgi.Server('127.0.0.1:0', site, log=Lines(), loops=2, threads=1) as server:
+    sock = socket.create_connection(('127.0.0.1', server.port))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    sock.sendall(b'GET /first HTTP/1.1\\r\\nHost: a\\r\\n\\r\\nGET /second HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n')
+    assert is_there.wait(10)
+    sock.close()
+    may_go.set()
+print(len([line for line in lines if 'GET /' in line]))
+"""
+
+
+def test_lines_are_logged_while_a_handler_sends(bridged):
+    """A handler finds that the client has gone; that ends an answer before, which is logged on its thread."""
+    run = bridged(CUT)
+    assert run.ended() == 0, run.err.lines
+    assert run.out.lines == ["gone", "2"]
+
+
+THREADS = """
+import collections, random, socket, sys, threading, evy
+FRESH, END = collections.deque(maxlen=50), threading.Event()
+said = set()
+def site(env, start_response):
+    kind = random.randrange(4)
+    FRESH.append((start_response, [env[key] for key in
+        ('evy.client_disconnected', 'evy.set_idle', 'evy.take_socket')] + [env['wsgi.input'].get_socket]))
+    try:
+        start_response('200 OK', [])
+    except AssertionError:
+        pass
+    if kind == 1: env['evy.posthooks'].append((lambda env: env['evy.client_disconnected'](), (), {}))
+    if kind == 2: sum(range(1000))
+    return iter([b'a', b'bc']) if kind == 3 else [b'abc']
+def ask():
+    while not END.is_set():
+        try:
+            start, functions = random.choice(FRESH)
+            random.choice(functions)() if random.random() < 0.9 else start('200 OK', [])
+        except (IndexError, evy.StateError, AssertionError) as error:
+            said.add(type(error).__name__)
+def load():
+    sock = socket.create_connection(('127.0.0.1', server.port), 20)
+    for _ in range(150):
+        sock.sendall(b'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' * 3)
+        data = b''
+        while data.count(b'abc') + data.count(b'\\r\\n0\\r\\n') < 3:
+            piece = sock.recv(8000)
+            assert piece, data
+            data += piece
+    sock.close()
+    print('served')
+with evy.wsgi.Server('127.0.0.1:0', site, log_output=False, threads=4) as server:
+    sys.setswitchinterval(1e-5)
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    others = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads + others: thread.start()
+    for thread in threads: thread.join()
+    END.set()
+    for thread in others: thread.join()
+print(*sorted(said - {'IndexError'}))
+"""
+
+
+def test_other_threads_ask_before_during_and_after_a_request(bridged):
+    run = bridged(THREADS)
+    assert run.ended() == 0, run.err.lines
+    assert run.out.lines[:3] == ["served"] * 3
+    assert "StateError" in run.out.lines[3]
+
+
+FINALIZERS = """
+import gc, socket, threading, time, evy
+class Cycle:
+    def __init__(self): self.me = self
+    def __del__(self): time.sleep(0)
+KEPT = []
+def site(env, start_response):
+    Cycle()
+    KEPT.append(env)
+    del KEPT[:-300]
+    start_response('200 OK', [])
+    return [f"{env['PATH_INFO']} {env['REMOTE_PORT']}".encode()]
+def load():
+    with socket.create_connection(('127.0.0.1', server.port)) as sock:
+        own = sock.getsockname()[1]
+        for number in range(200):
+            path = f'/{own}/{number}'
+            more = f'X: {number // 3}\\r\\n' if number % 2 else ''
+            sock.sendall(f'GET {path} HTTP/1.1\\r\\nHost: a\\r\\n{more}\\r\\n'.encode())
+            data = b''
+            while b'\\r\\n\\r\\n/' not in data: data += sock.recv(4000)
+            if not data.endswith(f'\\r\\n\\r\\n{path} {own}'.encode()): print(data)
+with evy.wsgi.Server('127.0.0.1:0', site, log_output=False, threads=4, loops=2) as server:
+    gc.set_threshold(1)
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+print('over')
+"""
+
+
+def test_finalizers_run_anywhere_and_requests_are_not_mixed_up(bridged):
+    run = bridged(FINALIZERS)
+    assert run.ended() == 0, run.err.lines
+    assert run.out.lines == ["over"]
