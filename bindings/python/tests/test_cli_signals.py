@@ -120,6 +120,25 @@ def test_hup_with_code_that_cannot_be_loaded_keeps_the_old_workers(evy_cli):
     assert run.get().body == b"Mended"
 
 
+def test_hup_with_code_that_cannot_be_loaded_while_the_first_worker_starts(evy_cli):
+    """The first worker serves, or will, but the master has not heard of it yet."""
+    app = evy_cli.folder / "app.py"
+    source = app.read_text()
+    app.write_text("import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n" + source)
+    run = evy_cli()
+    first = wait_until(run.workers, "a worker")
+    run.err.expect("starts")
+    app.write_text("def broken(:\n")
+    run.signal(signal.SIGHUP)
+    run.err.expect("ended while it started: exit status 4.*the old workers go on")
+    app.write_text(source)
+    (run.folder / "go").touch()
+    assert run.get().body == b"Hello"
+    run.err.expect("reloaded")
+    wait_until(lambda: len(run.workers()) == 1 and run.workers() != first, "one worker, not the first")
+    assert run.get().body == b"Hello"
+
+
 def test_hup_moves_to_other_addresses(evy_cli):
     config = evy_cli.folder / "settings.py"
     config.write_text(f"bind = ['127.0.0.1:0', 'unix:{evy_cli.folder}/one']")

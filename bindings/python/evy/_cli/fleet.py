@@ -229,7 +229,15 @@ class Fleet:
         state = self._state
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
         what = "right after its start" if one.has_served else "while it started"
-        if not state.has_ever_served and code in (worker.BOOT_ERROR, worker.APP_ERROR):
+        if one.phase == STALE and not one.has_served:
+            # A reload came ahead of its first answer: its successor is on the way.
+            self._log.error("worker %d ended while it started: %s", one.pid, _how(status))
+            return None
+        if (
+            code in (worker.BOOT_ERROR, worker.APP_ERROR)
+            and not state.has_ever_served
+            and not state.in_phase(STALE)
+        ):
             self._log.error("worker %d ended while it started: %s", one.pid, _how(status))
             return code
         wait = self._wait()
