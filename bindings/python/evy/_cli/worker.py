@@ -26,7 +26,7 @@ from evy._cli.waiting import wait_readable
 
 # Exit statuses, as gunicorn's.
 BOOT_ERROR, APP_ERROR = 3, 4
-_LOOK_SECONDS = _REPORT_SECONDS = 1.0
+_LOOK_SECONDS, _REPORT_SECONDS = 0.5, 1.0
 # Behind the grace: for post hooks of what was cut, and for the last lines of the logs.
 _END_SECONDS = 1.0
 
