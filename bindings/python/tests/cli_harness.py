@@ -177,8 +177,8 @@ class Load:
     """Clients that ask on and on: some on new connections, some on kept ones.
 
     refused: connections that nobody took. cut: answers that began and did not end. unanswered: requests on
-    connections that were closed or reset without a byte of an answer, told apart by whether the connection has
-    brought an answer before.
+    connections that were closed or reset without a byte of an answer, told apart by whether the
+    connection has brought an answer before.
     """
 
     def __init__(self, port, target="/long", fresh=2, kept=2):

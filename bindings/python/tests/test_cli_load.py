@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # test_cli_load - no request is lost while workers and masters are replaced under load.
-"""Strictly none refused, none cut in mid-answer, and none unanswered: the clients ask on and on, well inside the
-second for which a worker that goes leaves its connections open, and use none further that said close.
+"""Strictly none refused, none cut in mid-answer, and none unanswered: the clients ask on and on, well inside
+the second for which a worker that goes leaves its connections open, and use none further that said close.
 """
 
 import os
