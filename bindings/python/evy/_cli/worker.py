@@ -125,20 +125,26 @@ class WorkerProcess:
 
     def _take_messages(self) -> None:
         messages, descriptors, is_open = self._channel.receive()
-        if any(one["kind"] == "logs" for one in messages):
-            for file, descriptor in zip(self._logs.files, descriptors):
-                file.replace(descriptor)
-            self._reopen_access_log()
-            if self._settings.capture_output:
-                self._logs.capture()
+        paths = [one["paths"] for one in messages if one["kind"] == "logs"]
+        if paths:
+            self._take_logs(list(zip(itertools.chain(*paths), descriptors)))
         for one in messages:
             if one["kind"] == "ping" and self._awaited is None:
                 self._ask(one["number"])
-        if not is_open:
+        if not is_open and not self._is_over:
             self._log.warning("the master has gone: ending")
             self._drain(self._settings.graceful_timeout)
 
-    def _reopen_access_log(self) -> None:
+    def _take_logs(self, fresh: list[tuple[str, int]]) -> None:
+        """New files. A reload may have named others than those that this worker writes to."""
+        files = {one.path: one for one in self._logs.files}
+        for path, descriptor in fresh:
+            if path in files:
+                files[path].replace(descriptor)
+            else:
+                os.close(descriptor)
+        if self._settings.capture_output:
+            self._logs.capture()
         try:
             self._server.reopen_logs()
         except evy.LogError as error:
@@ -153,6 +159,7 @@ class WorkerProcess:
         while self._server.is_running and now < deadline:
             # In slices: the end of the server wakes nobody here.
             wait_readable([self._inbox], 0.02)
+            self._take_messages()
             if any(number != signal.SIGTERM for number in self._inbox.take()):
                 self._server.stop(0)
                 deadline = min(deadline, now + _END_SECONDS)
