@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -17,28 +18,46 @@ class Tasks:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._numbers = itertools.count(1)
         self._posted: dict[int, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
-        self._on_run = _lib.TaskFunction(self._run)
-        self._on_drop = _lib.DropFunction(self._drop)
 
     def post(self, server: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Errors: StateError (the server has ended), MemoryError."""
-        number = next(self._numbers)
+        number = next(_numbers)
         self._posted[number] = function, arguments
-        # The library calls _drop in any case, also where it refuses.
-        status = lib.evy_loop_post(server, None, self._on_run, number, self._on_drop)
+        _owners[number] = self
+        # The library calls drop() in any case, also where it refuses.
+        status = lib.evy_loop_post(server, None, _on_run, number, _on_drop)
         if status < 0:
             raise _errors.make(status)
 
-    def _run(self, number: int) -> None:
+    def run(self, number: int) -> None:
         try:
-            found = self._posted.pop(number, None)
-            if found is not None:
-                found[0](*found[1])
+            function, arguments = self._posted.pop(number)
+            function(*arguments)
         except BaseException:
             # SystemExit too: it is the program's call to end a server, and this one serves others.
             self._log.error("exception in a posted function")
 
-    def _drop(self, number: int) -> None:
+    def drop(self, number: int) -> None:
         self._posted.pop(number, None)
+
+
+# The library may call as late as in the finalizer of a server, when PyPy has taken all that was the server's
+# own: so what it calls lives for ever, and finds its way by number.
+_owners: weakref.WeakValueDictionary[int, Tasks] = weakref.WeakValueDictionary()
+_numbers = itertools.count(1)
+
+
+def _run(number: int) -> None:
+    owner = _owners.get(number)
+    if owner is not None:
+        owner.run(number)
+
+
+def _drop(number: int) -> None:
+    owner = _owners.pop(number, None)
+    if owner is not None:
+        owner.drop(number)
+
+
+_on_run, _on_drop = _lib.TaskFunction(_run), _lib.DropFunction(_drop)
