@@ -15,6 +15,7 @@ from evy._errors import (
     ConfigError,
     Error,
     ListenError,
+    LogError,
     StateError,
     TLSError,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "ConfigError",
     "Error",
     "ListenError",
+    "LogError",
     "SecureListener",
     "StateError",
     "StopServe",

@@ -33,6 +33,10 @@ class ListenError(Error, OSError):
     """An address in use, denied, or not resolvable."""
 
 
+class LogError(Error, OSError):
+    """The file of a log that cannot be opened; the text names it."""
+
+
 class ClientGone(Error, ConnectionError):
     """The client has left, has stopped reading, or was cut off: nothing more can be sent to it."""
 
@@ -59,6 +63,7 @@ _CLASSES = {
     _lib.E_TIMEOUT: ClientGone,
     _lib.E_TLS: TLSError,
     _lib.E_BIND: ListenError,
+    _lib.E_IO: LogError,
 }
 
 

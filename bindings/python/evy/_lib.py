@@ -113,6 +113,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "evy_counter_help": (c_char_p, [c_uint32]),
     "evy_server_metrics": (c_int64, [c_void_p, c_char_p, c_size_t]),
     "evy_server_log": (c_int32, [c_void_p, c_int32, c_char_p, c_size_t]),
+    "evy_server_reopen_logs": (c_int32, [c_void_p]),
     "evy_server_set_log_level": (c_int32, [c_void_p, c_int32]),
     "evy_server_log_level": (c_int32, [c_void_p]),
     # request: environ

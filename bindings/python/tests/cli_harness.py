@@ -177,13 +177,13 @@ class Load:
     """Clients that ask on and on: some on new connections, some on kept ones.
 
     refused: connections that nobody took. cut: answers that began and did not end. unanswered: requests on
-    connections that were closed or reset without a byte of an answer; kept ones are told apart, because a
-    server may close an idle connection at any time, and clients repeat such a request.
+    connections that were closed or reset without a byte of an answer, told apart by whether the
+    connection has brought an answer before.
     """
 
     def __init__(self, port, target="/long", fresh=2, kept=2):
         self.port, self.target = port, target
-        self.answered, self.refused, self.cut = 0, [], []
+        self.answered, self.connections, self.refused, self.cut = 0, 0, [], []
         self.unanswered_fresh, self.unanswered_kept = [], []
         self.bodies = set()
         self._is_over = threading.Event()
@@ -215,6 +215,8 @@ class Load:
             if sock is None:
                 try:
                     sock, asked = socket.create_connection(("127.0.0.1", self.port), 10), 0
+                    with self._lock:
+                        self.connections += 1
                 except OSError as error:
                     self.refused.append(repr(error))
                     continue

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # test_cli_options - where settings come from, and the texts about those that cannot be used.
 
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -10,22 +11,47 @@ import pytest
 from cli_harness import APP, PACKAGE, evy_cli  # noqa: F401
 
 
+def run_in(folder, arguments, environ=None):
+    """Runs the command to its end: (status, stdout, stderr)."""
+    variables = {name: value for name, value in os.environ.items() if name != "WEB_CONCURRENCY"}
+    done = subprocess.run(
+        [sys.executable, "-m", "evy", *map(str, arguments)],
+        cwd=folder, env={**variables, "PYTHONPATH": str(PACKAGE), **(environ or {})},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
 @pytest.fixture
 def evy(tmp_path):
-    """evy(*arguments) runs the command to its end: (status, stdout, stderr)."""
+    """evy(*arguments, **environ) runs the command in a folder with app.py."""
     (tmp_path / "app.py").write_text(APP)
 
     def run(*arguments, **environ):
-        variables = {name: value for name, value in os.environ.items() if name != "WEB_CONCURRENCY"}
-        done = subprocess.run(
-            [sys.executable, "-m", "evy", *map(str, arguments)],
-            cwd=tmp_path, env={**variables, "PYTHONPATH": str(PACKAGE), **environ},
-            capture_output=True, text=True, timeout=30,
-        )  # fmt: skip
-        return done.returncode, done.stdout, done.stderr
+        return run_in(tmp_path, arguments, environ)
 
     run.folder = tmp_path
     return run
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    """outcome(*arguments) of commands that leave no trace: all run side by side, ahead of the first test."""
+    folder = tmp_path_factory.mktemp("outcomes")
+    (folder / "app.py").write_text(APP)
+    (folder / "broken.py").write_text("def f(:\n")
+    (folder / "needy.py").write_text("import absent\n")
+    (folder / "raising.py").write_text("raise ValueError('no')\n")
+    commands = [command_of(arguments) for arguments, _ in SETTINGS]
+    commands += [("--check-config", application) for application, _ in APPLICATIONS]
+    with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
+        found = dict(zip(commands, pool.map(lambda command: run_in(folder, command), commands)))
+    return lambda *arguments: found[arguments]
+
+
+def command_of(arguments):
+    check = [] if arguments[0] == "-b" else ["--check-config"]
+    return (*check, *arguments, "app:app")
 
 
 def settings(evy, *arguments, **environ):
@@ -81,48 +107,47 @@ def test_configuration_files_that_cannot_be_used(evy, text, message):
     assert status == 1 and re.match("evy: " + message, err, re.S), err
 
 
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        (["-k", "gevent"], "--worker-class: 'gevent' cannot be used.*green threads"),
-        (["-k", "eventlet"], "--worker-class: 'eventlet'"),
-        (["-k", "uvicorn.workers.UvicornWorker"], "--worker-class: .*serves WSGI applications"),
-        (["-k", "tornado"], "--worker-class: 'tornado'"),
-        (["--statsd-host=a:1"], "--statsd-host=a:1: there is no statsd client"),
-        (["--log-config", "x"], "--log-config: logging of the server is set by"),
-        (["-w", "0"], "--workers: 0 is too small"),
-        (["-t", "-1"], "--timeout: '-1' is no number of seconds"),
-        (["-m", "9"], "--umask: '9' is no octal number"),
-        (["-u", "nobody-of-that-name"], "--user: there is no user 'nobody-of-that-name'"),
-        (["-g", "nobody-of-that-name"], "--group: there is no group 'nobody-of-that-name'"),
-        (["-e", "NAME"], "--env: 'NAME' is not NAME=VALUE"),
-        (["--log-level", "loud"], "--log-level: 'loud' is none of debug"),
-        (["--cert-reqs", "3"], "--cert-reqs: '3' is none of 0"),
-        (["--cert-reqs", "2"], "--cert-reqs needs --certfile and --ca-certs"),
-        (["--keyfile", "x"], "--keyfile is given without --certfile"),
-        (["--certfile", "missing.pem"], "TLS: .*missing.pem"),
-        (["--reload", "--preload"], "--reload and --preload"),
-        (["-c", "missing.py"], "cannot read missing.py: No such file"),
-        (["--chdir", "missing"], "--chdir missing: No such file"),
-        (["--access-logfile", "missing/log"], "cannot open log missing/log: No such file"),
-        (["--access-logformat", "%(h)s %(D)s"], r"--access-logformat: %\(D\)s: .*microseconds"),
-        (["--access-logformat", "%(k)s"], r"--access-logformat: %\(k\)s: there is no such atom"),
-        (["--access-logformat", "%({X-Thing}i)s"], r"--access-logformat: %\(\{X-Thing\}i\)s cannot"),
-        (["--access-logformat", "%(nonsense)s"], "--access-logformat: .*nonsense"),
-        (["-b", "nonsense:port"], "--bind nonsense:port: not HOST:PORT"),
-        (["-b", "127.0.0.1:99999"], "--bind 127.0.0.1:99999: not HOST:PORT"),
-        (["-b", "fd://77"], "cannot listen on fd://77: descriptor 77"),
-        (["-b", "systemd:web"], "cannot listen on systemd:web: no socket of the name 'web'"),
-        (["-b", "unix:app.py"], "cannot listen on unix:app.py: app.py exists, and is no socket"),
-        (["-b", "unix:a?made=1"], r"--bind unix:a\?made=1: not unix:PATH"),
-        (["-o", "nonsense=1"], ".*nonsense.*no such option"),
-        (["-o", "threads=none"], ".*threads"),
-        (["--forwarded-allow-ips", "300.1.1.1"], "--forwarded-allow-ips: "),
-    ],
-)  # fmt: skip
-def test_settings_that_cannot_be_used(evy, arguments, message):
-    check = [] if arguments[0] == "-b" else ["--check-config"]
-    status, out, err = evy(*check, *arguments, "app:app")
+SETTINGS = [
+    (["-k", "gevent"], "--worker-class: 'gevent' cannot be used.*green threads"),
+    (["-k", "eventlet"], "--worker-class: 'eventlet'"),
+    (["-k", "uvicorn.workers.UvicornWorker"], "--worker-class: .*serves WSGI applications"),
+    (["-k", "tornado"], "--worker-class: 'tornado'"),
+    (["--statsd-host=a:1"], "--statsd-host=a:1: there is no statsd client"),
+    (["--log-config", "x"], "--log-config: logging of the server is set by"),
+    (["-w", "0"], "--workers: 0 is too small"),
+    (["-t", "-1"], "--timeout: '-1' is no number of seconds"),
+    (["-m", "9"], "--umask: '9' is no octal number"),
+    (["-u", "nobody-of-that-name"], "--user: there is no user 'nobody-of-that-name'"),
+    (["-g", "nobody-of-that-name"], "--group: there is no group 'nobody-of-that-name'"),
+    (["-e", "NAME"], "--env: 'NAME' is not NAME=VALUE"),
+    (["--log-level", "loud"], "--log-level: 'loud' is none of debug"),
+    (["--cert-reqs", "3"], "--cert-reqs: '3' is none of 0"),
+    (["--cert-reqs", "2"], "--cert-reqs needs --certfile and --ca-certs"),
+    (["--keyfile", "x"], "--keyfile is given without --certfile"),
+    (["--certfile", "missing.pem"], "TLS: .*missing.pem"),
+    (["--reload", "--preload"], "--reload and --preload"),
+    (["-c", "missing.py"], "cannot read missing.py: No such file"),
+    (["--chdir", "missing"], "--chdir missing: No such file"),
+    (["--access-logfile", "missing/log"], "cannot open log missing/log: No such file"),
+    (["--access-logformat", "%(h)s %(D)s"], r"--access-logformat: %\(D\)s: .*microseconds"),
+    (["--access-logformat", "%(k)s"], r"--access-logformat: %\(k\)s: there is no such atom"),
+    (["--access-logformat", "%({X-Thing}i)s"], r"--access-logformat: %\(\{X-Thing\}i\)s cannot"),
+    (["--access-logformat", "%(nonsense)s"], "--access-logformat: .*nonsense"),
+    (["-b", "nonsense:port"], "--bind nonsense:port: not HOST:PORT"),
+    (["-b", "127.0.0.1:99999"], "--bind 127.0.0.1:99999: not HOST:PORT"),
+    (["-b", "fd://77"], "cannot listen on fd://77: descriptor 77"),
+    (["-b", "systemd:web"], "cannot listen on systemd:web: no socket of the name 'web'"),
+    (["-b", "unix:app.py"], "cannot listen on unix:app.py: app.py exists, and is no socket"),
+    (["-b", "unix:a?made=1"], r"--bind unix:a\?made=1: not unix:PATH"),
+    (["-o", "nonsense=1"], ".*nonsense.*no such option"),
+    (["-o", "threads=none"], ".*threads"),
+    (["--forwarded-allow-ips", "300.1.1.1"], "--forwarded-allow-ips: "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments, message", SETTINGS)
+def test_settings_that_cannot_be_used(outcome, arguments, message):
+    status, out, err = outcome(*command_of(arguments))
     assert status == 1 and not out and re.match("evy: " + message, err, re.S), err
 
 
@@ -185,29 +210,26 @@ def test_a_flag_whose_value_may_be_left_out(evy):
         assert settings(evy, *words)["proxy_protocol"] == "'require'"
 
 
-@pytest.mark.parametrize(
-    "application, message",
-    [
-        ("missing", "there is no module 'missing' in "),
-        ("missing.part:app", "there is no module 'missing' in "),
-        ("app.py", r"there is no module 'app.py' in .*\(did you mean 'app'\?\)"),
-        ("app:ap", r"module 'app' has no attribute 'ap' \(did you mean 'app'\?\)"),
-        ("app", "module 'app' has no attribute 'application'"),
-        ("app:holder.inner.deep", "app:holder.inner has no attribute 'deep'"),
-        ("app:number", "app:number is a int, which is no WSGI application: not callable"),
-        ("app:make(oops)", "app:make.oops.: only literals can be arguments"),
-        ("app:make(1, 2)", "app:make.1, 2. failed: TypeError: make"),
-        ("app:1 + 1", "app:1 . 1: '1 . 1' is neither a name nor a call"),
-        ("broken:app", "cannot import module 'broken': SyntaxError.*broken.py.*def f"),
-        ("needy:app", "cannot import module 'needy': No module named 'absent'.*import absent"),
-        ("raising:app", "cannot import module 'raising': ValueError: no.*raise ValueError"),
-    ],
-)
-def test_applications_that_cannot_be_loaded(evy, application, message):
-    (evy.folder / "broken.py").write_text("def f(:\n")
-    (evy.folder / "needy.py").write_text("import absent\n")
-    (evy.folder / "raising.py").write_text("raise ValueError('no')\n")
-    status, _, err = evy("--check-config", application)
+APPLICATIONS = [
+    ("missing", "there is no module 'missing' in "),
+    ("missing.part:app", "there is no module 'missing' in "),
+    ("app.py", r"there is no module 'app.py' in .*\(did you mean 'app'\?\)"),
+    ("app:ap", r"module 'app' has no attribute 'ap' \(did you mean 'app'\?\)"),
+    ("app", "module 'app' has no attribute 'application'"),
+    ("app:holder.inner.deep", "app:holder.inner has no attribute 'deep'"),
+    ("app:number", "app:number is a int, which is no WSGI application: not callable"),
+    ("app:make(oops)", "app:make.oops.: only literals can be arguments"),
+    ("app:make(1, 2)", "app:make.1, 2. failed: TypeError: make"),
+    ("app:1 + 1", "app:1 . 1: '1 . 1' is neither a name nor a call"),
+    ("broken:app", "cannot import module 'broken': SyntaxError.*broken.py.*def f"),
+    ("needy:app", "cannot import module 'needy': No module named 'absent'.*import absent"),
+    ("raising:app", "cannot import module 'raising': ValueError: no.*raise ValueError"),
+]
+
+
+@pytest.mark.parametrize("application, message", APPLICATIONS)
+def test_applications_that_cannot_be_loaded(outcome, application, message):
+    status, _, err = outcome("--check-config", application)
     assert status == 1 and re.match("evy: " + message, err, re.S), err
 
 

@@ -240,18 +240,24 @@ def test_user_and_group_of_the_workers(evy_cli, tmp_path):
     for folder in (tmp_path, *list(tmp_path.parents)[:2]):
         folder.chmod(0o755)
     nobody = pwd.getpwnam("nobody")
-    run = evy_cli("-u", "nobody", "-g", nobody.pw_gid, "--access-logfile", "access")
+    (tmp_path / "logs").mkdir(mode=0o700)
+    run = evy_cli("-u", "nobody", "-g", nobody.pw_gid, "--access-logfile", "logs/access")
     assert run.get().body == b"Hello"
     status = pathlib.Path(f"/proc/{run.workers()[0]}/status").read_text()
     assert f"Uid:\t{nobody.pw_uid}\t{nobody.pw_uid}" in status and f"Gid:\t{nobody.pw_gid}\t" in status
     assert f"Groups:\t{nobody.pw_gid} \n" in status
     assert "Uid:\t0\t" in pathlib.Path(f"/proc/{run.pid}/status").read_text()
-    # Files that were opened anew by root reach workers that could not open them themselves.
-    access = tmp_path / "access"
-    wait_until(lambda: access.read_text(), "an access line")
-    access.rename(tmp_path / "access.1")
+    # Files that were opened anew by root reach workers that may not even enter the folder.
+    access, moved = tmp_path / "logs" / "access", tmp_path / "logs" / "access.1"
+    wait_until(access.read_text, "an access line")
+    access.rename(moved)
     run.signal(signal.SIGUSR1)
     wait_until(lambda: run.get().body and access.exists() and access.read_text(), "a line in the new file")
+    assert access.stat().st_uid == nobody.pw_uid and not run.err.matching("cannot open")
+    written = moved.read_text()
+    run.get("/last")
+    wait_until(lambda: "/last" in access.read_text(), "the last line")
+    assert moved.read_text() == written
 
 
 # Logs

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 # test_cli_signals - what a running master does on each signal.
 
+import contextlib
 import os
+import re
 import signal
 
 import pytest
@@ -120,6 +122,25 @@ def test_hup_with_code_that_cannot_be_loaded_keeps_the_old_workers(evy_cli):
     assert run.get().body == b"Mended"
 
 
+def test_hup_with_code_that_cannot_be_loaded_while_the_first_worker_starts(evy_cli):
+    """The first worker serves, or will, but the master has not heard of it yet."""
+    app = evy_cli.folder / "app.py"
+    source = app.read_text()
+    app.write_text("import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n" + source)
+    run = evy_cli()
+    first = wait_until(run.workers, "a worker")
+    run.err.expect("starts")
+    app.write_text("def broken(:\n")
+    run.signal(signal.SIGHUP)
+    run.err.expect("ended while it started: exit status 4.*the old workers go on")
+    app.write_text(source)
+    (run.folder / "go").touch()
+    assert run.get().body == b"Hello"
+    run.err.expect("reloaded")
+    wait_until(lambda: len(run.workers()) == 1 and run.workers() != first, "one worker, not the first")
+    assert run.get().body == b"Hello"
+
+
 def test_hup_moves_to_other_addresses(evy_cli):
     config = evy_cli.folder / "settings.py"
     config.write_text(f"bind = ['127.0.0.1:0', 'unix:{evy_cli.folder}/one']")
@@ -213,6 +234,39 @@ def test_usr1_opens_the_logs_anew(evy_cli):
     assert "complained\n" in errors.read_text()
     assert run.end(signal.SIGTERM) == 0
     assert "the master ends" in errors.read_text()
+
+
+def test_usr1_reaches_workers_that_drain_and_write_elsewhere(evy_cli):
+    config = evy_cli.folder / "settings.py"
+    config.write_text("errorlog = 'errors'\naccesslog = 'access'")
+    run = evy_cli("-c", "settings.py")
+    access, errors = run.folder / "access", run.folder / "errors"
+    wait_until(lambda: errors.exists() and "starts" in errors.read_text(), "a worker")
+    port = int(re.search(r":(\d+)$", run.err.expect("^  listening"))[1])
+    with Connection(port=port) as connection:
+        connection.send(raw_request("GET", "/wait/go"))
+        wait_until((run.folder / "go.begun").exists, "the request to have begun")
+        old = run.workers()[0]
+        config.write_text("accesslog = 'access'")
+        run.signal(signal.SIGHUP)
+        run.err.expect("reloaded")
+        access.rename(run.folder / "moved")
+        run.signal(signal.SIGUSR1)
+        wait_until(lambda: str(run.folder / "moved") not in files_of(old), "the old worker to let go")
+        assert {str(access), str(errors)} <= files_of(old)
+        (run.folder / "go").touch()
+        assert connection.response().body == b"waited"
+    wait_until(lambda: "/wait/go" in access.read_text(), "the line in the new file")
+    assert run.end(signal.SIGTERM) == 0 and not (run.folder / "moved").read_text()
+
+
+def files_of(pid):
+    folder = f"/proc/{pid}/fd"
+    found = set()
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.readlink(f"{folder}/{name}"))
+    return found
 
 
 def test_ttin_and_ttou(evy_cli):

@@ -79,6 +79,7 @@ def test_errors_are_caught_as_what_python_programs_expect():
         (evy.ConfigError, ValueError),
         (evy.StateError, RuntimeError),
         (evy.ListenError, OSError),
+        (evy.LogError, OSError),
         (evy.ClientGone, ConnectionError),
         (evy.BodyError, OSError),
         (evy.ChunkReadError, ValueError),

@@ -38,6 +38,28 @@ def is_refused(server):
     return False
 
 
+def test_with_a_drain_delay_idle_and_fresh_connections_may_still_ask(either):
+    server = either(hello, drain_delay=60)
+    with Connection(server) as idle, Connection(server) as fresh:
+        assert not idle.get("/").closes
+        server.stop()
+        wait_until(lambda: is_refused(server), "an end of accepting")
+        for connection in (idle, fresh):
+            answer = connection.get("/")
+            assert answer.body == b"Hello" and answer.closes
+            assert connection.rest() == b""
+        assert server.join(10)
+
+
+def test_a_drain_delay_ends_with_the_grace(serve):
+    server = serve(hello, drain_delay="60s")
+    with Connection(server) as idle:
+        assert not idle.get("/").closes
+        server.stop(0.1)
+        assert idle.rest() == b""
+        assert server.join(10)
+
+
 @pytest.fixture
 def blocking_call():
     """blocking_call(site, **keywords) runs wsgi.server() in a thread; .sock and .port are its own."""

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: MIT
 # test_threads - where applications, hooks and logs run: on threads that Python made, so many and no more.
 
+import gc
 import sys
 import threading
 import types
+import weakref
 
 import evy
 import pytest
 from client import Connection, raw_request, wait_until
+
+
+def hello(env, start_response):
+    start_response("200 OK", [])
+    return [b"Hello"]
 
 
 def names():
@@ -150,3 +157,49 @@ def test_several_loops_have_threads_each(serve, threads, lent):
         assert client.response().body == b"x" * 2_000_000
         client.close()
     assert multithread == {True} and len(set(inside[:2])) == 2
+
+
+def test_posted_functions_run_where_the_application_does(serve):
+    def site(env, start_response):
+        start_response("200 OK", [])
+        return [threading.current_thread().name.encode()]
+
+    server, ran = serve(site), []
+    for number in range(20):
+        server.post(lambda *given: ran.append((given, threading.current_thread().name)), number, "x")
+    wait_until(lambda: len(ran) == 20, "20 calls")
+    assert [given for given, _ in ran] == [(number, "x") for number in range(20)]
+    assert all(name.startswith("evy-") for _, name in ran)
+
+
+def test_a_posted_function_that_fails_or_blocks_is_nobody_elses_trouble(serve):
+    def fail():
+        raise SystemExit("mine")
+
+    may_go = threading.Event()
+    server = serve(hello)
+    server.post(fail)
+    server.post(may_go.wait, 10)
+    with Connection(server) as connection:
+        assert connection.get("/").body == b"Hello"
+    may_go.set()
+    server.log.expect("exception in a posted function")
+    server.log.expect("SystemExit: mine")
+
+
+def test_functions_posted_to_a_server_that_ends_are_let_go(serve):
+    class Thing:
+        def method(self):
+            calls.append(1)
+
+    calls = []
+    server = evy.wsgi.Server(evy.listen(("127.0.0.1", 0)), hello, log_output=False)
+    thing = Thing()
+    server.post(thing.method)
+    seen = weakref.ref(thing)
+    del thing
+    server.stop()
+    gc.collect()
+    assert seen() is None and not calls
+    with pytest.raises(evy.StateError, match="the server has ended"):
+        server.post(print)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """channel - messages between the master and one worker, over a pair of sockets that keeps them apart.
 
-From the master:  ping (answer me), logs (with descriptors of the logs' new files)
+From the master:  ping (answer me), logs (the paths of the logs, with descriptors of the new files)
 From the worker:  ready, pong (all is well), report (the same, but it is stuck, or ends), each with
                   counters and resident memory; changed (a source file, under --reload); retire (replace me)
 The end of a channel tells each side that the other has died.

@@ -5,12 +5,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int32, c_int64, c_uint32, c_void_p
 from typing import Any
 
-from evy._lib import DropFunction, lib
-
-TaskFunction = CFUNCTYPE(None, c_void_p)
+from evy._lib import lib
 
 # Numbers of evy.h.
 CONNECTIONS_OPEN, REQUESTS_ACTIVE, REQUESTS_QUEUED, REQUESTS_TOTAL = 0, 5, 6, 7
@@ -18,46 +15,13 @@ STATUS_NONE, STATUS_4XX, STATUS_5XX, BYTES_IN, BYTES_OUT, THREADS_BUSY = 8, 12, 
 LOOP_LAG_US, LOOP_LAG_MAX_US = 42, 43
 _GREATEST = (LOOP_LAG_US, LOOP_LAG_MAX_US)
 
-_FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
-    "evy_server_counters": (c_uint32, [c_void_p, POINTER(c_int64), c_uint32]),
-    "evy_counter_name": (c_char_p, [c_uint32]),
-    "evy_counter_type": (c_char_p, [c_uint32]),
-    "evy_counter_help": (c_char_p, [c_uint32]),
-    "evy_loop_post": (c_int32, [c_void_p, c_void_p, TaskFunction, c_void_p, DropFunction]),
-    "evy_tls_client_ca_file": (c_int32, [c_void_p, c_int32, c_char_p]),
-    "evy_server_fd": (c_int, [c_void_p]),
-    "evy_server_deadline": (c_int64, [c_void_p]),
-    "evy_server_step": (c_int32, [c_void_p, c_int64]),
-}
-
-
-def function(name: str) -> Any:
-    """A function of the library with the types this package needs, whoever else uses it with others."""
-    result, arguments = _FUNCTIONS[name]
-    # A second object for the same symbol: its types are not those of lib.NAME.
-    return CFUNCTYPE(result, *arguments)((name, lib))
-
-
-_read = function("evy_server_counters")
-
-
-def read(server: int) -> list[int]:
-    """All counters of a server handle; none of one that is freed."""
-    count = _read(server, None, 0)
-    if not count:
-        return []
-    room = (c_int64 * count)()
-    _read(server, room, count)
-    return list(room)
-
 
 def table() -> list[tuple[str, str, str]]:
     """(name of the series, counter or gauge, help), in the order of the numbers."""
-    name, kind, about = (function(f"evy_counter_{what}") for what in ("name", "type", "help"))
     found: list[tuple[str, str, str]] = []
-    while text := name(len(found)):
-        index = len(found)
-        found.append((text.decode(), kind(index).decode(), about(index).decode()))
+    while name := lib.evy_counter_name(index := len(found)):
+        kind, about = lib.evy_counter_type(index), lib.evy_counter_help(index)
+        found.append((name.decode(), kind.decode(), about.decode()))
     return found
 
 

@@ -181,9 +181,10 @@ class Fleet:
 
     def pass_logs(self) -> None:
         """The workers write to the logs' new files."""
-        numbers = [file.descriptor for file in self._state.logs.files]
+        files = self._state.logs.files
+        numbers, paths = [file.descriptor for file in files], [file.path for file in files]
         for one in self._state.workers.values():
-            one.channel.send("logs", numbers)
+            one.channel.send("logs", numbers, paths=paths)
 
     # The dead
 
@@ -229,9 +230,12 @@ class Fleet:
         state = self._state
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
         what = "right after its start" if one.has_served else "while it started"
-        if not state.has_ever_served and code in (worker.BOOT_ERROR, worker.APP_ERROR):
+        is_hopeless = not state.has_ever_served and code in (worker.BOOT_ERROR, worker.APP_ERROR)
+        # A reload came ahead of its first word: its successor is on the way.
+        is_replaced = one.phase == STALE and not one.has_served
+        if is_replaced or (is_hopeless and not state.in_phase(STALE)):
             self._log.error("worker %d ended while it started: %s", one.pid, _how(status))
-            return code
+            return None if is_replaced else code
         wait = self._wait()
         stays = "; the old workers go on" if state.in_phase(STALE) else ""
         self._log.error(

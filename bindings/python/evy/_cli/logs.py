@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 import traceback
@@ -48,6 +49,23 @@ class LogFile:
         """Takes over an open descriptor of the new file."""
         os.dup2(descriptor, self.descriptor, inheritable=False)
         os.close(descriptor)
+
+    @property
+    def option(self) -> str:
+        """Option access_log of the library, which opens a file by itself, and anew once it was replaced.
+
+        By its descriptor: so it is the very file that the master has opened, also where the workers' user may
+        not enter its folder, and whatever the working folder is. What is no file, or cannot be opened by this
+        process, is handed over as it is.
+        """
+        path = f"/proc/self/fd/{self.descriptor}"
+        try:
+            if stat.S_ISREG(os.fstat(self.descriptor).st_mode) and self.is_file:
+                os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
+                return path
+        except OSError:
+            pass
+        return f"fd:{self.descriptor}"
 
     def close(self) -> None:
         if self.is_file:

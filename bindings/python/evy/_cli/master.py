@@ -133,6 +133,8 @@ class Master:
         for note in settings.notes:
             state.logs.error.info("%s", note)
         hooks.call_guarded(settings, state.logs.error, "on_starting", MasterFace(state))
+        # Ahead of the first wait: nobody announces that workers are missing.
+        self.fleet.manage()
         while not (state.is_stopping and not state.workers):
             self._turn()
         self._close()

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import evy
-from evy import _errors, _lib
-from evy._cli import accessformat, counters
+from evy._cli import accessformat
 from evy._cli.addresses import Listener
 from evy._cli.logs import ErrorStream, Logs, ServerLog
 from evy._cli.values import SettingError
 
 LINE_BYTES_MAX = 1 << 20
+_DRAIN_SECONDS = 1.0
 _LEVELS = {"warning": "warn", "critical": "error"}
 
 
@@ -28,10 +28,7 @@ def make_tls(settings: Any) -> evy.TLS | None:
         if settings.ciphers:
             tls.set("ciphers", settings.ciphers)
         if settings.cert_reqs:
-            take_authorities = counters.function("evy_tls_client_ca_file")
-            status = take_authorities(tls.handle, settings.cert_reqs, os.fsencode(settings.ca_certs))
-            if status < 0:
-                raise _errors.make(status, _lib.text(_lib.lib.evy_tls_error(tls.handle)))
+            tls.verify_clients(settings.ca_certs, settings.cert_reqs)
     except (evy.Error, OSError) as error:
         raise SettingError(f"TLS: {error}") from None
     return tls
@@ -58,7 +55,7 @@ def keywords(settings: Any, logs: Logs) -> dict[str, Any]:
         "keepalive": settings.keepalive or False,
         "log_x_forwarded_for": False,
         "log_format": accessformat.translate(settings.access_log_format or "combined"),
-        "access_log": "off" if settings.accesslog is None else f"fd:{logs.access_file.descriptor}",
+        "access_log": "off" if settings.accesslog is None else logs.access_file.option,
         "log_level": _LEVELS.get(settings.loglevel, settings.loglevel),
         "threads": settings.threads,
         "backlog": settings.backlog,
@@ -72,6 +69,8 @@ def keywords(settings: Any, logs: Logs) -> dict[str, Any]:
         "allow_obs_fold": settings.permit_obsolete_folding,
         "script_name": os.environ.get("SCRIPT_NAME", ""),
         "capitalize_response_headers": False,
+        # Clients come back, to another worker: what they are sending just now is to be answered.
+        "drain_delay": min(_DRAIN_SECONDS, settings.graceful_timeout / 2),
     }
     if settings.forwarded_headers is not None:
         found["forwarded_headers"] = settings.forwarded_headers
@@ -82,35 +81,10 @@ def keywords(settings: Any, logs: Logs) -> dict[str, Any]:
     return found
 
 
-class WorkerServer(evy.wsgi.Server):
-    """A server that tells what it counted, also when it has ended, and takes questions to its loop."""
-
-    _counters: list[int] = []
-
-    def counters(self) -> list[int]:
-        """Thread: any."""
-        with self._lock:
-            if self._handle is not None:
-                self._counters = counters.read(self._handle)
-            return self._counters
-
-    def post(self, function: Any, number: int) -> bool:
-        """Has the loop call function(number) where handlers run. False: it is no longer there."""
-        with self._lock:
-            return self._handle is not None and _post(self._handle, None, function, number, _lib.NO_DROP) >= 0
-
-    def _free(self) -> None:
-        self.counters()
-        super()._free()
-
-
-_post = counters.function("evy_loop_post")
-
-
-def make_server(listeners: Sequence[Any], site: Any, settings: Any, logs: Logs) -> WorkerServer:
+def make_server(listeners: Sequence[Any], site: Any, settings: Any, logs: Logs) -> evy.wsgi.Server:
     """Errors: SettingError, in the words of the library, which name the option."""
     try:
-        return WorkerServer(listeners, site, **keywords(settings, logs))
+        return evy.wsgi.Server(listeners, site, **keywords(settings, logs))
     except (TypeError, evy.Error, OSError) as error:
         raise SettingError(_in_our_words(str(error))) from None
 

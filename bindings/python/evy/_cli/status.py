@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from evy import _lib
-from evy._cli import counters, descriptors
+from evy._cli import counters
 from evy._cli.addresses import Listener
 from evy._cli.state import READY, STALE, State, Worker
 from evy._cli.statuspage import PAGE
@@ -46,13 +46,11 @@ class StatusServer:
     def __init__(self, state: State, listener: Listener) -> None:
         self.listener = listener
         self._state = state
-        self._descriptor = counters.function("evy_server_fd")
-        self._step = counters.function("evy_server_step")
         self._on_request = _lib.HandlerFunction(self._requested)
         self._remembered, self._remembered_at = self._totals(), time.monotonic()
         self._on_log = _lib.LogFunction(self._logged)
         # Of the library: a duplicate of the socket, an epoll set, and what wakes it.
-        before = set(descriptors.open_descriptors())
+        before = set(_open_descriptors())
         with Config() as config:
             for name, value in _OPTIONS.items():
                 config.set(name, value)
@@ -60,16 +58,16 @@ class StatusServer:
             config.on_log(self._on_log)
             config.listen(listener.socket)
             self._handle: int | None = config.make_server()
-        self._descriptor(self._handle)
-        self._own = [number for number in descriptors.open_descriptors() if number not in before]
+        lib.evy_server_fd(self._handle)
+        self._own = [number for number in _open_descriptors() if number not in before]
 
     # In the master's loop
 
     def fileno(self) -> int:
-        return self._descriptor(self._handle)
+        return lib.evy_server_fd(self._handle)
 
     def step(self) -> None:
-        self._step(self._handle, 0)
+        lib.evy_server_step(self._handle, 0)
 
     def remember(self) -> None:
         """One point of the graphs, each second. Workers that have ended since the last one count too."""
@@ -103,7 +101,7 @@ class StatusServer:
         theirs = {one.socket.fileno() for one in self._state.listeners}
         self._free()
         door = _door(self.listener.socket)
-        for number in descriptors.open_descriptors():
+        for number in _open_descriptors():
             with contextlib.suppress(OSError):
                 is_ours = number in self._own or (number not in theirs and _door_of(number) == door)
                 if is_ours and number != self.listener.socket.fileno():
@@ -229,6 +227,10 @@ class StatusServer:
                 ),
             ],
         )
+
+
+def _open_descriptors() -> list[int]:
+    return [int(name) for name in os.listdir("/proc/self/fd")]
 
 
 def _door(sock: socket.socket) -> Any:

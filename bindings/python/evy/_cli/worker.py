@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import evy
 from evy._cli import apps, counters, hooks, process, serving
 from evy._cli.channel import Channel
-from evy._cli.descriptors import ServerDescriptors
 from evy._cli.hooks import WorkerFace
 from evy._cli.reloader import Watch
 from evy._cli.state import State
@@ -26,9 +26,7 @@ from evy._cli.waiting import wait_readable
 
 # Exit statuses, as gunicorn's.
 BOOT_ERROR, APP_ERROR = 3, 4
-_LOOK_SECONDS = _REPORT_SECONDS = 1.0
-# Between the acceptance of a connection and its first request: a round trip, and some.
-_LET_IN_SECONDS = 0.3
+_LOOK_SECONDS, _REPORT_SECONDS = 0.5, 1.0
 # Behind the grace: for post hooks of what was cut, and for the last lines of the logs.
 _END_SECONDS = 1.0
 
@@ -47,7 +45,6 @@ class WorkerProcess:
         self._server: Any = None
         self._watch = Watch(self._settings.reload_extra_files) if self._settings.reload else None
         self._look_at = time.monotonic() + _LOOK_SECONDS
-        self._beat = counters.TaskFunction(self._beaten)
         self._awaited: int | None = None
         self._beaten_at: int | None = None
         self._over_before = -1
@@ -65,14 +62,12 @@ class WorkerProcess:
             self._watch.also(error.files)
             site = apps.failing_app(error)
         self._inbox = process.SignalInbox((signal.SIGTERM, signal.SIGQUIT, signal.SIGINT))
-        self._descriptors = ServerDescriptors()
         self._server = serving.make_server(
             serving.sockets(self._state.listeners, self._state.tls),
             self._counted(site),
             self._settings,
             self._logs,
         )
-        self._descriptors.find(self._logs.access_file, self._state.listeners)
         self._face.app = site
         hooks.call(self._settings, "post_worker_init", self._face)
         self._server.start()
@@ -130,30 +125,41 @@ class WorkerProcess:
 
     def _take_messages(self) -> None:
         messages, descriptors, is_open = self._channel.receive()
-        if any(one["kind"] == "logs" for one in messages):
-            for file, descriptor in zip(self._logs.files, descriptors):
-                file.replace(descriptor)
-            self._descriptors.follow(self._logs.access_file)
-            if self._settings.capture_output:
-                self._logs.capture()
+        paths = [one["paths"] for one in messages if one["kind"] == "logs"]
+        if paths:
+            self._take_logs(list(zip(itertools.chain(*paths), descriptors)))
         for one in messages:
             if one["kind"] == "ping" and self._awaited is None:
                 self._ask(one["number"])
-        if not is_open:
+        if not is_open and not self._is_over:
             self._log.warning("the master has gone: ending")
             self._drain(self._settings.graceful_timeout)
+
+    def _take_logs(self, fresh: list[tuple[str, int]]) -> None:
+        """New files. A reload may have named others than those that this worker writes to."""
+        files = {one.path: one for one in self._logs.files}
+        for path, descriptor in fresh:
+            if path in files:
+                files[path].replace(descriptor)
+            else:
+                os.close(descriptor)
+        if self._settings.capture_output:
+            self._logs.capture()
+        try:
+            self._server.reopen_logs()
+        except evy.LogError as error:
+            self._log.error("%s; the old file is kept", error)
 
     def _drain(self, grace_seconds: float) -> None:
         """Stops accepting, waits for what runs, and ends. A further signal may shorten the wait."""
         self._is_over = True
-        if grace_seconds:
-            grace_seconds = self._turn_away(grace_seconds)
         self._server.stop(grace_seconds)
         now = time.monotonic()
         deadline, report_at = now + grace_seconds + _END_SECONDS, now + _REPORT_SECONDS
         while self._server.is_running and now < deadline:
             # In slices: the end of the server wakes nobody here.
             wait_readable([self._inbox], 0.02)
+            self._take_messages()
             if any(number != signal.SIGTERM for number in self._inbox.take()):
                 self._server.stop(0)
                 deadline = min(deadline, now + _END_SECONDS)
@@ -165,25 +171,17 @@ class WorkerProcess:
             self._log.warning("requests did not end within the grace and are cut")
         self._channel.send("report", **self._report())
 
-    def _turn_away(self, grace_seconds: float) -> float:
-        """Leaves new clients to others, and waits for the requests of those that were let in just now: a
-        drain closes connections that have not asked anything yet. The grace that is left."""
-        self._descriptors.stop_accepting()
-        end = time.monotonic() + min(_LET_IN_SECONDS, grace_seconds / 2)
-        while (left := end - time.monotonic()) > 0:
-            wait_readable([self._inbox], left)
-            if any(number != signal.SIGTERM for number in self._inbox.take()):
-                return 0.0
-        return max(0.0, grace_seconds - _LET_IN_SECONDS)
-
     # Heartbeats
 
     def _ask(self, number: int) -> None:
         """Sends the question through the server: it comes back where handlers run."""
-        if self._server.post(self._beat, number):
-            self._awaited = number
+        try:
+            self._server.post(self._beaten, number)
+        except evy.StateError:
+            return  # it is ending
+        self._awaited = number
 
-    def _beaten(self, number: int | None) -> None:
+    def _beaten(self, number: int) -> None:
         """Thread: one of the server's."""
         self._beaten_at = number
         self._inbox.wake()
@@ -202,7 +200,7 @@ class WorkerProcess:
         self._channel.send("report" if is_stuck else "pong", **report)
 
     def _report(self) -> dict[str, Any]:
-        return {"counters": self._server.counters(), "resident": counters.resident_bytes()}
+        return {"counters": list(self._server.stats()), "resident": counters.resident_bytes()}
 
     # Reload
 

@@ -26,6 +26,12 @@ def running() -> list[Any]:
     return list(_servers)
 
 
+def inode_of(sock: Any) -> tuple[int, int]:
+    """What a socket and its duplicates have in common."""
+    facts = os.fstat(sock.fileno())
+    return facts.st_dev, facts.st_ino
+
+
 def _forget_all() -> None:
     """A forked child has none of the threads that would end them."""
     for one in running():

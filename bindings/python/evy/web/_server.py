@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,10 +18,10 @@ from evy.web._exchange import Idle
 from evy.web._keywords import DEFAULT_LOG_FORMAT
 from evy.web._log import Logs
 from evy.web._response import Manner
-from evy.web._stats import Stats, stats_of
+from evy.web._stats import Stats, metrics_of, stats_of
+from evy.web._tasks import Tasks
 
 _SLICE_SECONDS = 0.2
-_METRICS_BYTES_MAX = 16384
 _GRACE_SECONDS = 30.0
 
 
@@ -55,7 +53,9 @@ class Server:
         Content-Type.
     trusted_proxies: a list, or a text, of the proxies whose forwarded headers count; proxy_protocol: True
         requires the PROXY protocol.
-    grace: seconds that stop() gives running requests where it is not told; None: for ever.
+    grace: seconds that stop() gives running requests where it is not told; None: for ever. Option
+        drain_delay=1: so long, within the grace, a stopping server leaves idle connections open, as a request
+        may be on its way; for a server whose successor takes its clients over.
     compat: 'eventlet' restores what evy does otherwise on purpose: SERVER_PROTOCOL is HTTP/1.0, repeated
         headers are joined with ',', QUERY_STRING is absent without '?', CONTENT_TYPE defaults to text/plain,
         small pieces gather to 4096 bytes, chunked bodies are live, HTTP/1.1 without Host is served, 1024
@@ -127,8 +127,7 @@ class Server:
                 run=_keywords.pool_runner(custom_pool),
             )
             self._logs.route(config, options)
-            socks = list(sock) if isinstance(sock, (list, tuple)) else [sock]
-            self._open(config, socks, _keywords.needs_python(config, environ, custom_pool, is_compat))
+            self._open(config, sock, _keywords.needs_python(config, environ, custom_pool, is_compat))
 
     def _prepare(self, grace: float | None) -> None:
         self._handle: int | None = None
@@ -175,13 +174,15 @@ class Server:
             **keywords,
         )
 
-    def _open(self, config: Config, socks: Sequence[Any], needs_python: str | None) -> None:
+    def _open(self, config: Config, sock: Any, needs_python: str | None) -> None:
+        socks = list(sock) if isinstance(sock, (list, tuple)) else [sock]
         if not _bridge.attach(config, self._application, needs_python):
             config.on_request(self._application.on_request)
         for one in socks:
             config.listen(one)
+        self._tasks = Tasks(self._logs.events)
         self._handle = config.make_server()
-        self._inodes = {_inode(one) for one in socks if not isinstance(one, str)}
+        self._inodes = {_running.inode_of(one) for one in socks if not isinstance(one, str)}
         self.ports = [lib.evy_server_port(self._handle, index) for index in range(len(socks))]
         self.addresses = [
             _lib.text(lib.evy_server_address(self._handle, index)) for index in range(len(socks))
@@ -199,7 +200,7 @@ class Server:
     def serves(self, sock: Any) -> bool:
         """sock, or a duplicate of it, is one of those that the server was made for."""
         return any(sock is one for one in self.owned_sockets) or (
-            sock.fileno() >= 0 and _inode(sock) in self._inodes
+            sock.fileno() >= 0 and _running.inode_of(sock) in self._inodes
         )
 
     # Seeing inside
@@ -218,14 +219,33 @@ class Server:
 
     def metrics(self) -> str:
         """The counters in the text format of Prometheus; "" once the server has ended."""
-        room = ctypes.create_string_buffer(_METRICS_BYTES_MAX)
+        with self._lock:
+            return "" if self._handle is None else metrics_of(self._handle)
+
+    # While it runs
+
+    def post(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Has function(*arguments) called once, soon, where the application is called; it may block likewise.
+
+        An exception is logged. A server that ends first does not call it. Errors: StateError (it has ended).
+        """
         with self._lock:
             if self._handle is None:
-                return ""
-            status = lib.evy_server_metrics(self._handle, room, _METRICS_BYTES_MAX)
-        if status < 0:
-            raise _errors.make(status)
-        return room.value.decode()
+                raise _errors.StateError("the server has ended")
+            self._tasks.post(self._handle, function, arguments)
+
+    def reopen_logs(self) -> None:
+        """Opens the files of access_log, and of option error_log, anew, for log rotation.
+
+        What is no path stays as it is; after the end nothing happens. Errors: LogError (an OSError): a file
+        cannot be opened, and the old one is kept.
+        """
+        with self._lock:
+            if self._handle is None:
+                return
+            status = lib.evy_server_reopen_logs(self._handle)
+            if status < 0:
+                raise _errors.make(status, _lib.text(lib.evy_server_error(self._handle)))
 
     # Life
 
@@ -375,8 +395,3 @@ class Server:
         self._application.idle = Idle()
         self._ended = threading.Event()
         self._ended.set()
-
-
-def _inode(sock: Any) -> tuple[int, int]:
-    facts = os.fstat(sock.fileno())
-    return facts.st_dev, facts.st_ino

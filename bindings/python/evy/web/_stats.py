@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from ctypes import c_int64
+from ctypes import c_int64, create_string_buffer
 from typing import NamedTuple
 
+from evy import _errors
 from evy._lib import lib
+
+_METRICS_BYTES_MAX = 16384
 
 
 class Stats(NamedTuple):
@@ -70,3 +73,12 @@ def stats_of(server: int) -> Stats:
     numbers = (c_int64 * count)()
     lib.evy_server_counters(server, numbers, count)
     return Stats(*numbers)
+
+
+def metrics_of(server: int) -> str:
+    """The counters of an evy_server in the text format of Prometheus. Errors: MemoryError."""
+    room = create_string_buffer(_METRICS_BYTES_MAX)
+    status = lib.evy_server_metrics(server, room, _METRICS_BYTES_MAX)
+    if status < 0:
+        raise _errors.make(status)
+    return room.value.decode()
