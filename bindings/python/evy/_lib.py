@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import os
+import sys
 from collections.abc import Iterator
 from ctypes import (
     CFUNCTYPE,
@@ -113,6 +114,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "evy_counter_help": (c_char_p, [c_uint32]),
     "evy_server_metrics": (c_int64, [c_void_p, c_char_p, c_size_t]),
     "evy_server_log": (c_int32, [c_void_p, c_int32, c_char_p, c_size_t]),
+    "evy_server_reopen_logs": (c_int32, [c_void_p]),
     "evy_server_set_log_level": (c_int32, [c_void_p, c_int32]),
     "evy_server_log_level": (c_int32, [c_void_p]),
     # request: environ
@@ -225,6 +227,22 @@ def pairs(block: bytes) -> Iterator[tuple[str, str]]:
 def text(value: bytes | None) -> str:
     """A text lent by the library."""
     return "" if value is None else value.decode("utf-8", "replace")
+
+
+def refuse_subinterpreter() -> None:
+    """RuntimeError in a subinterpreter of CPython: a callback of ctypes runs in the main interpreter, with
+    the objects of another one."""
+    if sys.implementation.name != "cpython":
+        return
+    current = ctypes.pythonapi.PyInterpreterState_Get
+    current.restype = c_void_p
+    number = ctypes.pythonapi.PyInterpreterState_GetID
+    number.restype, number.argtypes = c_int64, [c_void_p]
+    identity = number(current())
+    if identity != 0:
+        raise RuntimeError(
+            f"this is subinterpreter {identity}: evy serves in the main interpreter of a process alone"
+        )
 
 
 def version() -> str:
