@@ -10,5 +10,4 @@ if ! "$python" -c 'import pytest' 2>/dev/null; then
     pypy3 -m venv --clear .build-pypy
     "$python" -m pip install -q pytest
 fi
-PYTHON=$python exec Tests/pytest.sh bindings/python/tests --ignore=bindings/python/tests/frameworks \
-    --ignore-glob='*/test_cli_*' "$@"
+PYTHON=$python exec Tests/python.sh ctypes "$@"
