@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // hostloop.c - a host with a loop and threads of its own; prints "ready PORT", then what it saw.
-//   hostloop step | work THREADS | pull THREADS | wake | tasks
+//   hostloop step | free | work THREADS | unlent | pull THREADS | wake
 // A line on stdin (or its end) stops it.
 #include <evy.h>
 #include <poll.h>
@@ -173,6 +173,27 @@ static void threads(const char *option, void *(*body)(void *), int count) {
   evy_server_free(server);
 }
 
+/* ---- freed by a host that lent no thread ---- */
+
+static atomic_int drops;
+
+static void nothing(void *user) { (void)user; }
+
+static void count_drop(void *user) {
+  (void)user;
+  atomic_fetch_add(&drops, 1);
+}
+
+static void unlent(void) {
+  make("lent_threads", "true");
+  must(evy_server_start(server) == EVY_OK, "start");
+  must(evy_loop_post(server, NULL, nothing, NULL, count_drop) == EVY_OK, "post");
+  while (!told_to_stop(-1)) {
+  }
+  evy_server_free(server);
+  printf("drops %d hooks %d\n", drops, hooks);
+}
+
 /* ---- evy_wake in a signal handler ---- */
 
 static void on_signal(int number) {
@@ -208,6 +229,8 @@ int main(int argc, char **argv) {
     threads("lent_threads", lent, count);
   } else if (strcmp(mode, "pull") == 0) {
     threads("pull", pull, count);
+  } else if (strcmp(mode, "unlent") == 0) {
+    unlent();
   } else if (strcmp(mode, "wake") == 0) {
     wake();
   } else {

@@ -122,6 +122,15 @@ def test_one_lent_thread_serves_one_after_the_other(host):
     assert found["foreign"] == 0 and found["hooks"] == 150 and found["most"] == 1
 
 
+def test_a_server_that_no_thread_was_lent_to_can_be_freed(host):
+    unlent = host("unlent")
+    with unlent.connect() as connection:
+        connection.send(raw_request("GET", "/a"))
+        found = unlent.stop()
+        assert connection.ending()[0] == b""
+    assert found == {"drops": 1, "hooks": 0}
+
+
 def test_pulled_requests_come_with_their_end(host):
     puller = host("pull", "4")
     all_at_once(*[lambda: ask(puller, "/slow", 2)] * 3, *[lambda: ask(puller, "/a", 200)] * 2)

@@ -74,6 +74,14 @@ def test_count_of_fields(serve, options, limit):
     assert status_of(server, raw_request("GET", "/", ["X: y"] * limit))[0] == 431
 
 
+def test_the_status_for_long_headers_can_be_the_ancestors(serve):
+    server = serve(header_size_status="400")
+    assert status_of(server, field_of(9000)) == (400, "Header Line Too Long")
+    assert status_of(server, raw_request("GET", "/", ["X: " + "y" * 8000] * 9)) == (400, "Headers Too Large")
+    assert status_of(server, raw_request("GET", "/", ["X: y"] * 101)) == (431, "Too Many Headers")
+    assert status_of(server, line_of(9000))[0] == 414
+
+
 def test_a_line_without_end_is_refused_while_it_comes(serve):
     server = serve(max_request_line="1k")
     with Connection(server) as connection:

@@ -161,15 +161,16 @@ extension UnsafeMutablePointer<Reactor> {
             identify(exchange, connection)
         }
         pointee.counters.add(Counter(refusal: error))
+        let status = pointee.settings.status(error)
         exchange.withLock {
             exchange.pointee.environ.isRefused = true
             exchange.pointee.hooks.isSealed = true
             exchange.pointee.response = .ended
-            exchange.pointee.status = Int32(error.status)
+            exchange.pointee.status = Int32(status)
             let before = exchange.pointee.out.count
             withUnsafeBytes(of: pointee.date.bytes) {
                 HTTP1ResponseWriter.writeRefusal(
-                    error, date: UnsafeRawBufferPointer(rebasing: $0.prefix(DateText.count)),
+                    error, status: status, date: UnsafeRawBufferPointer(rebasing: $0.prefix(DateText.count)),
                     into: &exchange.pointee.out)
             }
             let bodyCount = error.reason.utf8CodeUnitCount + 1
@@ -182,7 +183,7 @@ extension UnsafeMutablePointer<Reactor> {
             error.kind == .timeout ? .readTimeout : error.kind == .limit ? .limit : .protocolError
         exchange.pointee.stage = .serving
         connection.pointee.flags.insert(.inputLost)
-        logDebug { "\(connection.pointee.peer.text) refused: \(error.status) \(error.reason)" }
+        logDebug { "\(connection.pointee.peer.text) refused: \(status) \(error.reason)" }
     }
 
     /// False: the loop was lost.

@@ -35,6 +35,8 @@ struct Settings {
     var sharesListeners = false
     /// Somebody wants to hear of every finished exchange.
     var observesAll = false
+    /// For what 431 is meant for, but other servers answer 400.
+    var headerSizeStatus = 431
     var joinsWithSpace = true
     var fixesServerProtocol = false
     /// Texts owned by the server, alive as long as it.
@@ -83,4 +85,14 @@ protocol ReactorDelegate: AnyObject {
     func ended()
     /// Lines of this turn can be written now.
     func turnEnded()
+}
+
+extension Settings {
+    /// Of the answer to a peer that broke the rules.
+    func status(_ error: HTTPError) -> Int {
+        switch error {
+        case .headerLineTooLong, .headerTooLarge: headerSizeStatus
+        default: error.status
+        }
+    }
 }

@@ -46,9 +46,11 @@ enum HTTP1ResponseWriter {
     }
 
     /// A whole answer to a peer that broke the rules; the connection ends after it.
-    static func writeRefusal(_ error: HTTPError, date: UnsafeRawBufferPointer, into out: inout ByteBuffer) {
+    static func writeRefusal(
+        _ error: HTTPError, status: Int, date: UnsafeRawBufferPointer, into out: inout ByteBuffer
+    ) {
         out.append("HTTP/1.1 ")
-        out.append(decimal: UInt64(error.status))
+        out.append(decimal: UInt64(status))
         out.append(ASCII.space)
         out.append(error.reason)
         out.append("\r\nContent-Type: text/plain\r\nContent-Length: ")

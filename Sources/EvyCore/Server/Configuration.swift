@@ -73,6 +73,7 @@ extension Settings {
         limits.headerBytesMax = options.maxHeaderSize
         limits.headerCountMax = options.maxHeaders
         limits.bodyBytesMax = UInt64(clamping: options.maxBodySize)
+        headerSizeStatus = options.headerSizeStatus
         laxness = Self.laxness(options)
         body = options.body
         keepAlive = options.keepAlive

@@ -142,6 +142,9 @@ extension Options {
             "max_headers", .int(\.maxHeaders, 1...10_000), "100",
             "most header lines of a request, else 431"),
         OptionRow(
+            "header_size_status", .int(\.headerSizeStatus, 400...499), "431",
+            "status in place of 431 where a header line or the request head is too long"),
+        OptionRow(
             "max_body_size", .size(\.maxBodySize, 0...(1 << 60)), "16m",
             "longest request body, else 413; 0: no limit"),
         OptionRow(

@@ -37,6 +37,7 @@ struct Options: Sendable {
     var maxHeaderLine = 8 << 10
     var maxHeaderSize = 64 << 10
     var maxHeaders = 100
+    var headerSizeStatus = 431
     var maxBodySize = 16 << 20
     var body = BodyDelivery.buffer
     var handshakeTimeout: Int64 = 10_000

@@ -261,6 +261,8 @@ final class Server: @unchecked Sendable {
             } else if isMember {
                 for loop in loops { loop.crew.abandon() }
             } else {
+                // Where only lent threads serve and none came, this one does what is left to do.
+                for loop in loops where !loop.crew.hasMembers { loop.crew.work() }
                 _ = try? wait(milliseconds: -1)
             }
         }

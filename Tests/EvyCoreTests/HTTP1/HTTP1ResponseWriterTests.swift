@@ -264,7 +264,9 @@ import Testing
     @Test func aRefusalIsAWholeAnswer() {
         var out = ByteBuffer()
         let date = Array("DATE".utf8)
-        date.withUnsafeBytes { HTTP1ResponseWriter.writeRefusal(.headerLineTooLong, date: $0, into: &out) }
+        date.withUnsafeBytes {
+            HTTP1ResponseWriter.writeRefusal(.headerLineTooLong, status: 431, date: $0, into: &out)
+        }
         #expect(
             text(out)
                 == "HTTP/1.1 431 Header Line Too Long\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"

@@ -76,6 +76,7 @@ import Testing
         ("threads", "8"), ("backlog", "50"), ("max_connections", "1024"), ("keep_alive", "off"),
         ("max_requests_per_connection", "1000"), ("max_http_version", "1.0"), ("max_request_line", "4096"),
         ("max_header_line", "16k"), ("max_header_size", "128K"), ("max_headers", "64"),
+        ("header_size_status", "400"),
         ("max_body_size", "2g"), ("body", "stream"), ("handshake_timeout", "5s"),
         ("header_timeout", "1500ms"), ("idle_timeout", "0"), ("body_timeout", "2m"),
         ("body_min_rate", "0"), ("write_timeout", "1h"), ("linger_timeout", "250"),

@@ -12,11 +12,6 @@ from evy._lib import lib
 from evy._tls import SecureListener
 
 
-# With the interpreter lock held, unlike all other calls.
-_locked = ctypes.PyDLL(_lib.path)
-_locked.evy_config_python.restype = ctypes.c_int32
-_locked.evy_config_python.argtypes = [ctypes.c_void_p, ctypes.py_object]
-
 
 class Config:
     """One evy_config. Ownership: frees it at the end of the `with` block. Thread: one at a time."""
@@ -90,7 +85,11 @@ class Config:
 
     def bridge(self, bridge: Any) -> str | None:
         """Has the library call a WSGI application itself, see evy.web._bridge; else the reason why not."""
-        status = _locked.evy_config_python(self._handle, bridge)
+        # With the interpreter lock held, unlike all other calls; other interpreters have no such thing.
+        give = ctypes.PyDLL(_lib.path).evy_config_python
+        give.restype = ctypes.c_int32
+        give.argtypes = [ctypes.c_void_p, ctypes.py_object]
+        status = give(self._handle, bridge)
         return None if status >= 0 else _lib.text(lib.evy_config_error(self._handle))
 
     def on_log(self, function: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import os
+import sys
 from collections.abc import Iterator
 from ctypes import (
     CFUNCTYPE,
@@ -226,6 +227,22 @@ def pairs(block: bytes) -> Iterator[tuple[str, str]]:
 def text(value: bytes | None) -> str:
     """A text lent by the library."""
     return "" if value is None else value.decode("utf-8", "replace")
+
+
+def refuse_subinterpreter() -> None:
+    """RuntimeError in a subinterpreter of CPython: a callback of ctypes runs in the main interpreter, with
+    the objects of another one."""
+    if sys.implementation.name != "cpython":
+        return
+    current = ctypes.pythonapi.PyInterpreterState_Get
+    current.restype = c_void_p
+    number = ctypes.pythonapi.PyInterpreterState_GetID
+    number.restype, number.argtypes = c_int64, [c_void_p]
+    identity = number(current())
+    if identity != 0:
+        raise RuntimeError(
+            f"this is subinterpreter {identity}: evy serves in the main interpreter of a process alone"
+        )
 
 
 def version() -> str:

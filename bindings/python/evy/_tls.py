@@ -98,7 +98,8 @@ class TLS:
         """For connections that Python itself accepts, not the library's servers: a server's context of module
         ssl with the first certificate, the client CAs, ciphers, min_version and max_version."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self._files[0])
+        certfile, keyfile, password = self._files[0]
+        context.load_cert_chain(_plain(certfile), _plain(keyfile), password)
         versions = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
         context.minimum_version = versions[self._policy.get("min_version", "1.2")]
         context.maximum_version = versions[self._policy.get("max_version", "1.3")]
@@ -107,7 +108,7 @@ class TLS:
         if self._clients is not None:
             ca_certs, cert_reqs = self._clients
             context.verify_mode = ssl.VerifyMode(cert_reqs)
-            context.load_verify_locations(os.fsdecode(ca_certs))
+            context.load_verify_locations(_plain(ca_certs))
         return context
 
     def _check(self, status: int, *files: Path | None) -> None:
@@ -228,6 +229,11 @@ def wrap_ssl(
     return SecureListener(sock, tls)
 
 
+def _plain(path: Path | None) -> str | None:
+    """For module ssl, which on PyPy takes nothing but texts."""
+    return None if path is None else os.fsdecode(path)
+
+
 def _server_tls(keyfile: Any, certfile: Any) -> TLS:
     if certfile is None:
         raise ValueError("certfile is needed for a server")
@@ -257,12 +263,12 @@ def _limit_version(tls: TLS, ssl_version: int | None) -> None:
 def _client_context(
     keyfile: Any, certfile: Any, cert_reqs: int | None, ca_certs: Path | None, ciphers: str | None
 ) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=None if ca_certs is None else os.fsdecode(ca_certs))
+    context = ssl.create_default_context(cafile=_plain(ca_certs))
     if cert_reqs == ssl.CERT_NONE:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if certfile is not None:
-        context.load_cert_chain(certfile, keyfile)
+        context.load_cert_chain(_plain(certfile), _plain(keyfile))
     if ciphers is not None:
         context.set_ciphers(ciphers)
     return context

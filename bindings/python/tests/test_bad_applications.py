@@ -113,7 +113,7 @@ def test_a_close_that_is_none_is_none_and_one_that_cannot_be_called_is_an_error(
         ([()], r"\(\): it has to be a tuple"),
         ([(print,)], "it has to be a tuple"),
         ([(3, (), {})], "it has to be a tuple"),
-        ([(lambda env: None, 3, {})], "must be an iterable, not int"),
+        ([(lambda env: None, 3, {})], "must be an iterable, not int|'int' object is not iterable"),
         ([(lambda env: None, (), 3)], "must be a mapping, not int"),
         ([(lambda: None, (), {})], "positional argument"),
     ],

@@ -100,7 +100,7 @@ def test_client_certificates(secure, tmp_path, cert_reqs):
     def told(pair):
         context = client_context()
         if pair:
-            context.load_cert_chain(*pair)
+            context.load_cert_chain(*map(str, pair))
         with Connection(server, tls=context) as connection:
             return connection.get("/").body.split()[1].split(b":")[0]
 

@@ -61,7 +61,11 @@ def public():
 def test_everything_public_is_typed_and_described(name, thing):
     assert inspect.getdoc(thing), name
     function = thing.__init__ if inspect.isclass(thing) else thing
-    if not inspect.isfunction(function) or getattr(thing, "_fields", None):
+    # PyPy shows functions where CPython's built-in classes have none.
+    is_own = not inspect.isclass(thing) or any(
+        "__init__" in vars(one) for one in thing.__mro__ if one.__module__.startswith("evy")
+    )
+    if not is_own or not inspect.isfunction(function) or getattr(thing, "_fields", None):
         return
     parameters = set(inspect.signature(function).parameters) - {"self"}
     annotated = set(function.__annotations__)

@@ -76,7 +76,7 @@ def test_wrong_files_are_named(pairs, certfile, keyfile, error, text):
 
 def test_sockets_that_cannot_be_served_securely_are_refused(pairs):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pairs / "cert.crt", pairs / "private.key")
+    context.load_cert_chain(str(pairs / "cert.crt"), str(pairs / "private.key"))
     with context.wrap_socket(evy.listen(("127.0.0.1", 0)), server_side=True) as sock:
         with pytest.raises(TypeError, match="evy.wrap_ssl"):
             evy.wsgi.Server(sock, site)

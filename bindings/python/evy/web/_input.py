@@ -140,7 +140,8 @@ class LiveBody(io.RawIOBase):
 def attach(exchange: Exchange, env: dict[str, Any], *, is_buffered: bool, streams_chunks: bool) -> None:
     """Sets env['wsgi.input'], and CONTENT_LENGTH for a chunked body that is taken in whole.
 
-    is_buffered: the library may have the whole body already (options body=buffer and auto). Errors: BodyError, OSError.
+    is_buffered: the library may have the whole body already (options body=buffer and auto).
+    Errors: BodyError, OSError.
     """
     is_chunked = "HTTP_TRANSFER_ENCODING" in env
     body: EmptyInput | MemoryInput | StreamInput

@@ -16,7 +16,12 @@ from evy.web._response import Manner
 _LOG_START = '%(client_ip)s - - [%(date_time)s] "%(request_line)s"'
 DEFAULT_LOG_FORMAT = _LOG_START + " %(status_code)s %(body_length)s %(wall_seconds).6f"
 # Compatibility with eventlet 0.41 (behaviour that evy changed on purpose otherwise).
-COMPAT_OPTIONS = {"server_protocol_fixed": True, "header_join": "comma", "allow_missing_host": True}
+COMPAT_OPTIONS = {
+    "server_protocol_fixed": True,
+    "header_join": "comma",
+    "header_size_status": 400,
+    "allow_missing_host": True,
+}
 COMPAT_PIECE_BYTES_MIN = 4096
 COMPAT_CONNECTIONS_MAX = 1024
 _LENIENT = ("allow_missing_host", "allow_bare_lf", "allow_obs_fold", "lenient_content_length")

@@ -64,7 +64,8 @@ class Server:
     options: any option of the library by name, such as threads=8, body_timeout=20, max_body_size="64m":
         times in seconds, sizes in bytes, or texts as in evy.h.
 
-    Errors: TypeError (no such option), ConfigError (its value, or the socket), TLSError, OSError.
+    Errors: TypeError (no such option), ConfigError (its value, or the socket), TLSError, OSError,
+        RuntimeError (in a subinterpreter of CPython).
     Once it is made, clients can connect, and wait. Thread: any, for all methods.
     """
 
@@ -95,9 +96,7 @@ class Server:
         compat: str | None = None,
         **options: Any,
     ) -> None:
-        if not callable(site):
-            raise TypeError(f"site is a {type(site).__name__}: it is not callable")
-        self._prepare(grace)
+        self._prepare(site, grace)
         self._logs = Logs(log, log_output, access_log)
         is_compat = _keywords.is_compat(compat)
         settings = {
@@ -129,7 +128,10 @@ class Server:
             self._logs.route(config, options)
             self._open(config, sock, _keywords.needs_python(config, environ, custom_pool, is_compat))
 
-    def _prepare(self, grace: float | None) -> None:
+    def _prepare(self, site: Callable[..., Any], grace: float | None) -> None:
+        _lib.refuse_subinterpreter()
+        if not callable(site):
+            raise TypeError(f"site is a {type(site).__name__}: it is not callable")
         self._handle: int | None = None
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []

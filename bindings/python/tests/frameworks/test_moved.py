@@ -4,7 +4,6 @@
 but for the date, and for what moved_cases says may differ."""
 
 import importlib
-import inspect
 import logging
 
 import moved_cases
@@ -12,11 +11,6 @@ import pytest
 from client import wait_until
 
 import evy
-
-KNOWS_COMPAT = "compat" in inspect.signature(evy.wsgi.Server).parameters
-pytestmark = pytest.mark.xfail(
-    not KNOWS_COMPAT, strict=True, reason="evy.wsgi.Server has no parameter compat yet"
-)
 
 
 class Lines(logging.Handler):
@@ -55,19 +49,7 @@ def moved():
         assert server.join(10)
 
 
-# What compat does not restore yet, as it should.
-KNOWN = {
-    "store long-header": "431 in place of eventlet's 400",
-    "store many-headers": "431 in place of eventlet's 400",
-}
-
-
-def case(name):
-    marks = [pytest.mark.xfail(strict=True, reason=KNOWN[name])] if name in KNOWN else []
-    return pytest.param(name, marks=marks)
-
-
-@pytest.mark.parametrize("name", [case(name) for name in moved_cases.CASES])
+@pytest.mark.parametrize("name", moved_cases.CASES)
 def test_answers_as_eventlet_did(moved, name):
     expected = moved_cases.recorded()[name]
     port, lines = moved(name)
