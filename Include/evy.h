@@ -282,7 +282,8 @@ EVY_API evy_status evy_server_stop(evy_server *s, int64_t grace_ms);
  * Errors: EVY_E_TIMEOUT, EVY_E_STATE (never started; or called by one of its handlers). */
 EVY_API evy_status evy_server_wait(evy_server *s, int64_t wait_ms);
 /* Ends your use; stops a running server with no grace and waits for its threads (called
- * from a handler it only marks, and the server goes when that handler has returned). */
+ * from a handler it only marks, and the server goes when that handler has returned).  With
+ * option lent_threads, and none lent, the calling thread does what is left to do. */
 EVY_API void evy_server_free(evy_server *s);
 /* Text of the last failure on s, "" when there was none.  Lives until the next call. */
 EVY_API const char *evy_server_error(evy_server *s);

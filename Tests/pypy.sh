@@ -10,4 +10,4 @@ if ! "$python" -c 'import pytest' 2>/dev/null; then
     pypy3 -m venv --clear .build-pypy
     "$python" -m pip install -q pytest
 fi
-PYTHON=$python exec Tests/python.sh ctypes "$@"
+PYTHON=$python exec Tests/python.sh auto "$@"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The tests of the Python package over one bridge to the library: python.sh cpython|ctypes [ARGUMENT...]
-# The command line is tested with the first alone: it does not care. Frameworks have a stage of their own.
+# The tests of the Python package over one bridge to the library: python.sh BRIDGE [ARGUMENT...]
+# BRIDGE is cpython, ctypes or auto, as in EVY_BRIDGE. The command line is tested with
+# the first alone: it does not care. Frameworks have a stage of their own.
 set -eu
 cd "$(dirname "$0")/.."
 export EVY_BRIDGE="$1"

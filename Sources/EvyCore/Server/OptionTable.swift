@@ -175,7 +175,7 @@ extension Options {
             "linger_timeout", .time(\.lingerTimeout, waitBounds, forever: false), "2s",
             "time to read on after the last answer, so that the client can read it"),
         OptionRow(
-            "drain_delay", .time(\.drainDelay, waitBounds, forever: false), "0",
+            "drain_delay", .time(\.drainDelay, waitBounds, forever: false), "0s",
             "time in which a stopping server still takes a request from its idle connections"),
         OptionRow(
             "linger_bytes", .size(\.lingerBytes, bufferBounds), "64k",

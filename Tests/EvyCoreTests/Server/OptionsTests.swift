@@ -150,7 +150,7 @@ import Testing
         ("linger_timeout", "-1", "option linger_timeout: -1 is not between 0s and 2073600s"),
         ("keep_alive", "maybe", "option keep_alive: \"maybe\" is neither true nor false"),
         ("keep_alive", "", "option keep_alive: \"\" is neither true nor false"),
-        ("body", "both", "option body: \"both\" is not one of buffer, stream"),
+        ("body", "both", "option body: \"both\" is not one of buffer, stream, auto"),
         ("max_http_version", "2", "option max_http_version: \"2\" is not one of 1.0, 1.1"),
         ("log_level", "INFO", "option log_level: \"INFO\" is not one of error, warn, info, debug"),
         ("header_join", ",", "option header_join: \",\" is not one of comma-space, comma"),
