@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+# bridge_tables - heads and bodies that applications may return, and some that they may not.
+
+HEADS = {
+    "none": ("200 OK", []),
+    "bare": ("200", []),
+    "space": ("200 ", [("A", "")]),
+    "tab": ("200 O\tK", [("A", "a\tb")]),
+    "latin": ("200 \xe9", [("A", "\xe9\xff"), ("a-bC-d1x", "~")]),
+    "beyond": ("200 OK", [("A", "\u20ac")]),
+    "surrogate": ("200 OK", [("A", "\udc80")]),
+    "newline": ("200 OK", [("A", "b\r\nC: d")]),
+    "nul": ("200 OK", [("A", "b\0C")]),
+    "name": ("200 OK", [("A b", "c")]),
+    "empty": ("200 OK", [("", "c")]),
+    "low": ("199 OK", []),
+    "informational": ("100 Continue", []),
+    "high": ("600 OK", []),
+    "word": ("two hundred", []),
+    "four": ("2000 OK", []),
+    "unicode": ("\u0662\u0660\u0660 OK", []),
+    "bytes": (b"200 OK", []),
+    "tuple": ("200 OK", (("A", "b"),)),
+    "pairs": ("200 OK", [["A", "b"]]),
+    "triple": ("200 OK", [("A", "b", "c")]),
+    "number": ("200 OK", [("A", 1)]),
+    "nothing": ("200 OK", None),
+    "length": ("200 OK", [("Content-Length", "3")]),
+    "short": ("200 OK", [("content-LENGTH", "1")]),
+    "long": ("200 OK", [("Content-Length", "9")]),
+    "twice": ("200 OK", [("Content-Length", "3"), ("Content-Length", "3")]),
+    "wordy": ("200 OK", [("Content-Length", "three")]),
+    "huge": ("200 OK", [("Content-Length", "9" * 19)]),
+    "chunked": ("200 OK", [("Transfer-Encoding", "chunked")]),
+    "close": ("200 OK", [("Connection", "close"), ("Date", "now"), ("Server", "mine")]),
+    "repeated": ("200 OK", [("Set-Cookie", "a"), ("set-cookie", "b"), ("X-a_B-c", "d")]),
+    "no-content": ("204 No Content", []),
+    "not-modified": ("304 Not Modified", [("Content-Length", "3")]),
+    "many": ("200 OK", [(f"X-{number}", "y" * number) for number in range(60)]),
+}
+
+
+class Str(str):
+    pass
+
+
+class Bytes(bytes):
+    pass
+
+
+class List(list):
+    def __iter__(self):
+        return iter([b"from ", b"iter"])
+
+
+class Tuple(tuple):
+    pass
+
+
+BODIES = {
+    "one": lambda: [b"abc"],
+    "tuple": lambda: (b"abc",),
+    "none": lambda: [],
+    "empty": lambda: [b""],
+    "two": lambda: [b"ab", b"c"],
+    "generator": lambda: (piece for piece in (b"", b"ab", b"c")),
+    "bytes": lambda: b"abc",
+    "str": lambda: ["abc"],
+    "array": lambda: [bytearray(b"abc")],
+    "view": lambda: [memoryview(b"abc")],
+    "sub-bytes": lambda: [Bytes(b"abc")],
+    "sub-list": lambda: List([b"abc"]),
+    "sub-tuple": lambda: Tuple([b"abc"]),
+    "number": lambda: [1],
+    "None": lambda: None,
+    "dict": lambda: {b"abc": 1},
+    "big": lambda: [b"x" * 300_000],
+    "same": lambda: SAME,
+}
+SAME = [b"abc"]
