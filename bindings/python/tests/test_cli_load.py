@@ -73,6 +73,24 @@ def test_max_requests_under_load(evy_cli):
     check(load, run.folder / "access")
 
 
+def test_usr1_under_load(evy_cli):
+    """Each line is written once, to one of the files, while requests end and files are opened anew."""
+    run = evy_cli("-w", 2, "--access-logfile", "access", "--access-logformat", "%(aborted)s")
+    access = run.folder / "access"
+    with Load(run.port, target="/") as load:
+        load.passed()
+        for turn in range(100):
+            access.rename(run.folder / f"access.{turn}")
+            run.signal(signal.SIGUSR1)
+            wait_until(access.exists, "a new file")
+            load.passed(10)
+    assert run.end(signal.SIGTERM) == 0
+    assert not run.err.matching("killed|Traceback|ERROR")
+    assert not load.refused and not load.cut and not load.unanswered_kept and not load.unanswered_fresh
+    files = [access, *run.folder.glob("access.*")]
+    assert sum(path.read_text().count("\n") for path in files) == load.answered
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_worker_that_ends_is_replaced_and_nobody_is_refused(evy_cli, number):
     run = evy_cli("-w", 2)

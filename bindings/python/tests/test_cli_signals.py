@@ -199,7 +199,7 @@ def test_reloads_leave_nothing_open(evy_cli):
     def open_count(turn):
         run.signal(signal.SIGHUP)
         run.err.expect("INFO. reloaded", turn)
-        wait_until(lambda: len(run.workers()) == 2, "two workers")
+        run.err.expect("ended: exit status 0", 2 * turn)
         return len(os.listdir(f"/proc/{run.pid}/fd")), len(os.listdir(f"/proc/{run.workers()[0]}/fd"))
 
     counts = [open_count(turn) for turn in range(1, 5)]

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 import evy
@@ -43,6 +44,9 @@ class WorkerProcess:
         self._inbox: Any = None
         self._face = face
         self._server: Any = None
+        # The library's locks take a thread that was forked for the one it was in the master: where two
+        # threads meet at a lock, that ends the process. So the main thread of a worker has another one call.
+        self._caller = ThreadPoolExecutor(1, "evy-control")
         self._watch = Watch(self._settings.reload_extra_files) if self._settings.reload else None
         self._look_at = time.monotonic() + _LOOK_SECONDS
         self._awaited: int | None = None
@@ -70,7 +74,7 @@ class WorkerProcess:
         )
         self._face.app = site
         hooks.call(self._settings, "post_worker_init", self._face)
-        self._server.start()
+        self._call(self._server.start)
         self._channel.send("ready", **self._report())
         self._serve()
         server_face = hooks.MasterFace(self._state)
@@ -78,6 +82,9 @@ class WorkerProcess:
         if not self._server.is_running:
             atexit._run_exitfuncs()
         return 0
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return self._caller.submit(function, *arguments).result()
 
     def _load(self) -> Callable[..., Any]:
         if self._state.application is not None:
@@ -146,14 +153,14 @@ class WorkerProcess:
         if self._settings.capture_output:
             self._logs.capture()
         try:
-            self._server.reopen_logs()
+            self._call(self._server.reopen_logs)
         except evy.LogError as error:
             self._log.error("%s; the old file is kept", error)
 
     def _drain(self, grace_seconds: float) -> None:
         """Stops accepting, waits for what runs, and ends. A further signal may shorten the wait."""
         self._is_over = True
-        self._server.stop(grace_seconds)
+        self._call(self._server.stop, grace_seconds)
         now = time.monotonic()
         deadline, report_at = now + grace_seconds + _END_SECONDS, now + _REPORT_SECONDS
         while self._server.is_running and now < deadline:
@@ -161,7 +168,7 @@ class WorkerProcess:
             wait_readable([self._inbox], 0.02)
             self._take_messages()
             if any(number != signal.SIGTERM for number in self._inbox.take()):
-                self._server.stop(0)
+                self._call(self._server.stop, 0)
                 deadline = min(deadline, now + _END_SECONDS)
             if now >= report_at:
                 report_at = now + _REPORT_SECONDS
@@ -176,7 +183,7 @@ class WorkerProcess:
     def _ask(self, number: int) -> None:
         """Sends the question through the server: it comes back where handlers run."""
         try:
-            self._server.post(self._beaten, number)
+            self._call(self._server.post, self._beaten, number)
         except evy.StateError:
             return  # it is ending
         self._awaited = number
@@ -200,7 +207,7 @@ class WorkerProcess:
         self._channel.send("report" if is_stuck else "pong", **report)
 
     def _report(self) -> dict[str, Any]:
-        return {"counters": list(self._server.stats()), "resident": counters.resident_bytes()}
+        return {"counters": list(self._call(self._server.stats)), "resident": counters.resident_bytes()}
 
     # Reload
 
