@@ -150,7 +150,51 @@ static void threads_and_fork(evy_server *server) {
   CHECK(values[EVY_N_THREADS_TOTAL] == 0 && values[EVY_N_CONNECTIONS_OPEN] == 0);
 }
 
+static void *talk(void *server) {
+  for (int i = 0; i < 3000; i++) {
+    evy_server_log(server, EVY_LOG_ERROR, "one of many lines that threads write at the same time", EVY_NUL);
+  }
+  return NULL;
+}
+
+/* Writes from four threads and the calling one into a file. */
+static void talk_together(void) {
+  pthread_t threads[4];
+  evy_config *cfg = evy_config_new();
+  evy_server *server = NULL;
+  evy_config_on_request(cfg, answer_hello, NULL, NULL);
+  evy_config_set(cfg, "error_log", "/dev/null");
+  evy_config_listen(cfg, "127.0.0.1:0", NULL);
+  GIVES(EVY_OK, evy_server_new(cfg, &server));
+  evy_config_free(cfg);
+  for (int i = 0; i < 4; i++) {
+    CHECK(pthread_create(&threads[i], NULL, talk, server) == 0);
+  }
+  talk(server);
+  for (int i = 0; i < 4; i++) {
+    pthread_join(threads[i], NULL);
+  }
+  evy_server_free(server);
+}
+
+/* Locks know nothing of threads that a fork has left behind, nor of what their ids were. */
+static void logs_after_a_fork(void) {
+  talk_together();
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    int before = misuse.failed;
+    alarm(60);
+    talk_together();
+    fflush(stdout);
+    _exit(misuse.failed == before ? 0 : 1);
+  }
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 void chapter_seeing(void) {
+  logs_after_a_fork();
   without_handles();
   names();
   evy_server *server = made_server(talk_back);

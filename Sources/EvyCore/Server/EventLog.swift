@@ -9,7 +9,7 @@ final class EventLog: Sendable {
     private let callback: HostCallback<LogFunction>?
     private let levelMax: Atomic<Int32>
     /// The host is promised one line at a time.
-    private let order = Mutex<Void>(())
+    private let order = Locked<Void>(())
     /// The thread in the host's callback, 0: none.
     private let speaker = Atomic<UInt>(0)
 

@@ -2,8 +2,6 @@
 // LogSink - turns log lines of any thread into batches, each handed to its destination by one write.
 // Room: Server (system calls through System/LogCalls). Spec: options access_log and error_log of evy.h.
 
-internal import Synchronization
-
 /// Where a log goes, as the options say it.
 enum LogDestination: Sendable, Equatable {
     case off
@@ -56,11 +54,11 @@ enum LogDestination: Sendable, Equatable {
 /// tells how many were lost. Nothing here waits for a reader, raises SIGPIPE or fails a request.
 ///
 /// Ownership: owns a descriptor of its own, closed in deinit after a last flush.
-/// Thread:    any; a mutex inside.
+/// Thread:    any; a lock inside.
 final class LogSink: Sendable {
     fileprivate struct State: ~Copyable, Sendable {
         var descriptor: LogCalls.Descriptor
-        // SAFETY: one owner, and only reached through the mutex. Said here because lines come as pointers,
+        // SAFETY: one owner, and only reached through the lock. Said here because lines come as pointers,
         // which the compiler would else suspect to stay behind in the buffer.
         nonisolated(unsafe) var buffer = ByteBuffer()
         /// The last write was refused for the moment: `append` does not try again, `flush` does.
@@ -74,7 +72,7 @@ final class LogSink: Sendable {
     static let waitingBytesMax = 64 << 10
 
     private let destination: LogDestination
-    private let state: Mutex<State>
+    private let state: Locked<State>
     /// A forked child must not write the lines its parent is about to write.
     private let owner: Int32
 
@@ -91,13 +89,13 @@ final class LogSink: Sendable {
 
     private init(_ destination: LogDestination, _ descriptor: LogCalls.Descriptor) {
         self.destination = destination
-        state = Mutex(State(descriptor: descriptor))
+        state = Locked(State(descriptor: descriptor))
         owner = LogCalls.processID()
     }
 
     deinit {
         let isOwner = owner == LogCalls.processID()
-        // In a forked child the mutex may be held by a thread that does not exist there: never wait.
+        // In a forked child the lock may be held by a thread that does not exist there: never wait.
         _ = state.withLockIfAvailable { state in
             if isOwner { state.flush() }
             LogCalls.close(state.descriptor)

@@ -16,6 +16,11 @@ struct FutexLock: ~Copyable {
         lockSlowly()
     }
 
+    /// False: somebody else holds it.
+    func tryLock() -> Bool {
+        word.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged
+    }
+
     @inline(never)
     private func lockSlowly() {
         while word.exchange(2, ordering: .acquiring) != 0 {
