@@ -43,6 +43,8 @@ typedef struct {
     F(PyObject_Call, evy_py *, (evy_py *, evy_py *, evy_py *)) \
     F(PyObject_CallObject, evy_py *, (evy_py *, evy_py *)) \
     F(PyObject_IsTrue, int, (evy_py *)) \
+    F(PyObject_GetIter, evy_py *, (evy_py *)) \
+    F(PyIter_Next, evy_py *, (evy_py *)) \
     F(PyErr_Occurred, evy_py *, (void)) \
     F(PyErr_Clear, void, (void)) \
     F(PyErr_Fetch, void, (evy_py **, evy_py **, evy_py **)) \
@@ -72,7 +74,7 @@ typedef struct {
     EVY_PY_FUNCTIONS(EVY_PY_FIELD)
     /* Not in every version: NULL where the older way is to be taken. */
     evy_py *(*PyObject_Vectorcall)(evy_py *, evy_py *const *, size_t, evy_py *);
-    evy_py *no; /* False */
+    evy_py *none, *yes, *no; /* None, True, False */
     evy_py *bytes_type, *unicode_type, *list_type, *tuple_type;
     /* Stands for the answer of every request that is over; kept for the life of the process, because
      * applications may keep functions of environ that long.  Set by the first who attaches. */
@@ -93,6 +95,8 @@ static inline const char *evy_py_load(evy_py_api *api) {
 #define EVY_PY_LOAD(name, result, arguments) *(void **)(&api->name) = evy_py_symbol(#name, &missing);
     EVY_PY_FUNCTIONS(EVY_PY_LOAD)
 #undef EVY_PY_LOAD
+    api->none = (evy_py *)evy_py_symbol("_Py_NoneStruct", &missing);
+    api->yes = (evy_py *)evy_py_symbol("_Py_TrueStruct", &missing);
     api->no = (evy_py *)evy_py_symbol("_Py_FalseStruct", &missing);
     api->bytes_type = (evy_py *)evy_py_symbol("PyBytes_Type", &missing);
     api->unicode_type = (evy_py *)evy_py_symbol("PyUnicode_Type", &missing);
@@ -149,6 +153,8 @@ static inline evy_py *evy_py_call(P, evy_py *f, evy_py *a, evy_py *b, evy_py *c,
     while (count < 4 && args[count] != NULL) count++;
     return evy_py_call_vector(py, f, args, count);
 }
+static inline evy_py *evy_py_iterator(P, evy_py *o) { return py->PyObject_GetIter(o); }
+static inline evy_py *evy_py_next(P, evy_py *iterator) { return py->PyIter_Next(iterator); }
 static inline int evy_py_is_true(P, evy_py *o) { return py->PyObject_IsTrue(o); }
 static inline evy_py *evy_py_occurred(P) { return py->PyErr_Occurred(); }
 static inline void evy_py_clear(P) { py->PyErr_Clear(); }
@@ -215,6 +221,7 @@ typedef struct {
     evy_py *response;     /* the Python object that has taken over; NULL: none has */
     uint32_t block_count; /* of the fields as one block, see `block` */
     int32_t status_code;  /* what start_response was called with; 0: not yet */
+    int64_t content_length; /* of the fields; -1: none */
     char reason[EVY_PY_REASON_MAX + 1];
     char block[EVY_PY_BLOCK_MAX];
 } evy_py_request;
@@ -269,6 +276,7 @@ typedef struct {
     uint32_t count;                                 /* of texts */
     uint32_t block_count;
     int32_t status_code;
+    int64_t content_length;
     char reason[EVY_PY_REASON_MAX + 1];
     char block[EVY_PY_BLOCK_MAX];
 } evy_py_start;
@@ -288,6 +296,7 @@ static inline int evy_py_recall_start(P, const evy_py_start *memo, evy_py *statu
     for (uint32_t i = 0; i < memo->count; i++)
         if (evy_py_pair_text(py, headers, i) != memo->texts[i]) return 0;
     request->status_code = memo->status_code;
+    request->content_length = memo->content_length;
     request->block_count = memo->block_count;
     memcpy(request->reason, memo->reason, sizeof memo->reason);
     memcpy(request->block, memo->block, memo->block_count);
@@ -314,6 +323,7 @@ static inline void evy_py_keep_start(P, evy_py_start *memo, evy_py *status, evy_
     py->Py_IncRef(status);
     memo->status = status;
     memo->status_code = request->status_code;
+    memo->content_length = request->content_length;
     memo->block_count = request->block_count;
     memcpy(memo->reason, request->reason, sizeof memo->reason);
     memcpy(memo->block, request->block, request->block_count);

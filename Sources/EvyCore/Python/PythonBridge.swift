@@ -12,7 +12,7 @@ typealias PythonBridgeRef = UnsafeMutablePointer<PythonBridge>
 struct PythonParts {
     static let names: [StaticString] = [
         "application", "environ", "empty", "input", "serve", "respond", "finish", "failed", "answered",
-        "over",
+        "resume", "file_wrapper", "over",
     ]
     let application: PyRef
     /// The keys that every request has in common.
@@ -32,6 +32,10 @@ struct PythonParts {
     let failed: PyRef
     /// answered(request, environ, response): sent already, but there are hooks.
     let answered: PyRef
+    /// resume(request, environ, response, rest): the rest of an iterable, see PythonIterable.
+    let resume: PyRef
+    /// The type of wsgi.file_wrapper, which Python sends.
+    let fileWrapper: PyRef
 }
 
 /// The usual request (a small body or none, an answer of one piece) stays in here; everything else is handed
@@ -64,6 +68,7 @@ struct PythonNames {
     let exchange: PyRef
     let pieceBytes: PyRef
     let leave: PyRef
+    let close: PyRef
     let start: PyRef
     let write: PyRef
     /// Keys of environ for what is in a kit, in its order.
@@ -90,6 +95,7 @@ struct PythonNames {
         guard let posthooks = interned("evy.posthooks"), let input = interned("wsgi.input"),
             let evyInput = interned("evy.input"), let headersRaw = interned("evy.headers_raw"),
             let exchange = interned("exchange"), let leave = interned("leave"),
+            let close = interned("close"),
             let pieceBytes = interned("evy.minimum_write_chunk_size"), let start = interned("start"),
             let write = interned("write"),
             pairs.count == Self.functionNames.count, keys.count == EnvironKey.allCases.count
@@ -101,6 +107,7 @@ struct PythonNames {
         self.exchange = exchange
         self.pieceBytes = pieceBytes
         self.leave = leave
+        self.close = close
         self.start = start
         self.write = write
         functions = pairs
@@ -110,7 +117,7 @@ struct PythonNames {
 
     func drop(_ py: UnsafeMutablePointer<evy_py_api>) {
         let single = [
-            posthooks, input, evyInput, headersRaw, exchange, pieceBytes, leave, start, write,
+            posthooks, input, evyInput, headersRaw, exchange, pieceBytes, leave, close, start, write,
         ]
         for name in single + functions.map(\.key) + functions.map(\.name) + standard {
             evy_py_decref(py, name)
@@ -157,7 +164,14 @@ extension UnsafeMutablePointer<PythonBridge> {
         let result = evy_py_call(py, pointee.parts.application, environ, request, nil, nil)
         guard let result else { return fail(exchange, environ, request) }
         defer { evy_py_decref(py, result) }
-        let isSent = answerAtOnce(exchange, request.request, result)
+        var isSent = answerAtOnce(exchange, request.request, result)
+        if !isSent {
+            switch answerIterable(exchange, environ, request, result) {
+            case .untouched: break
+            case .sent: isSent = true
+            case .handed: return
+            }
+        }
         if isSent, !hasHooks(environ, hooks) { return }
         guard let response = materialize(request) else { return reportUnraisable() }
         let part = isSent ? pointee.parts.answered : pointee.parts.finish
@@ -180,7 +194,7 @@ extension UnsafeMutablePointer<PythonBridge> {
     }
 
     /// The rest of the handler, in Python.
-    private func hand(
+    func hand(
         _ part: PyRef, _ exchange: ExchangeRef, _ environ: PyRef, _ response: PyRef, _ last: PyRef?
     ) {
         if let result = callPart(part, exchange, environ, response, last) {
@@ -267,7 +281,7 @@ extension UnsafeMutablePointer<PythonBridge> {
     }
 
     /// There is nobody to raise it to; the library answers what has not been answered.
-    private func reportUnraisable() {
+    func reportUnraisable() {
         if evy_py_occurred(py) != nil { evy_py_unraisable(py, pointee.parts.application) }
     }
 }

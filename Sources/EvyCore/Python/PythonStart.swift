@@ -24,12 +24,13 @@ extension UnsafeMutablePointer<PythonBridge> {
         let block = UnsafeMutableRawBufferPointer(
             start: evy_py_request_block(request), count: EVY_PY_BLOCK_MAX)
         var count = 0
+        request.pointee.content_length = -1
         for index in 0..<evy_py_list_count(py, headers) {
             guard let pair = evy_py_list_item(py, headers, index), pair.pointee.type == py.pointee.tuple_type,
                 evy_py_tuple_count(py, pair) == 2,
                 let name = text(evy_py_tuple_item(py, pair, 0)), !name.isEmpty,
                 let value = text(evy_py_tuple_item(py, pair, 1)),
-                count + name.count + value.count + 2 <= block.count, isUsual(name, value),
+                count + name.count + value.count + 2 <= block.count, isUsual(name, value, request),
                 write(name: name, into: block, at: count),
                 write(value: value, into: block, at: count + name.count + 1)
             else { return false }
@@ -42,11 +43,17 @@ extension UnsafeMutablePointer<PythonBridge> {
     }
 
     /// A Content-Length that is no number is told to the application at once, not when the answer fails.
-    private func isUsual(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
+    private func isUsual(
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer,
+        _ request: UnsafeMutablePointer<evy_py_request>
+    ) -> Bool {
         guard name.count == 14, KnownField.named(name.bytes, ByteRange(0, 14)) == .contentLength else {
             return true
         }
-        return (1...18).contains(value.count) && value.allSatisfy(ASCII.isDigit)
+        guard (1...18).contains(value.count), value.allSatisfy(ASCII.isDigit) else { return false }
+        // Eighteen digits fit.
+        request.pointee.content_length = value.reduce(0) { $0 &* 10 &+ Int64($1 &- 0x30) }
+        return true
     }
 
     /// The number of "200 OK"; the phrase goes into the request.

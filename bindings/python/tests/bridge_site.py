@@ -8,7 +8,7 @@ import sys
 import threading
 
 import evy
-from bridge_tables import BODIES, HEADS, List, Str
+from bridge_tables import BODIES, HEADS, Closing, List, Str
 
 SITES = {}
 KEPT = {}
@@ -72,6 +72,13 @@ def raw_heads(env, start_response):
 @site
 def bodies(env, start_response):
     start_response("200 OK", [])
+    return BODIES[env["QUERY_STRING"]]()
+
+
+@site
+def lengths(env, start_response):
+    """With the length that a body of "abc" has."""
+    start_response("200 OK", [("Content-Length", "3"), ("X-Closed", str(Closing.closed))])
     return BODIES[env["QUERY_STRING"]]()
 
 

@@ -57,6 +57,28 @@ class Tuple(tuple):
     pass
 
 
+class Closing:
+    """An iterable that says how often it was closed in the next answer of the same site."""
+
+    closed = 0
+
+    def __init__(self, pieces, fails=False):
+        self.pieces, self.fails = pieces, fails
+
+    def __iter__(self):
+        return iter(self.pieces)
+
+    def close(self):
+        Closing.closed += 1
+        if self.fails:
+            raise RuntimeError("close() fails")
+
+
+def failing(*pieces):
+    yield from pieces
+    raise ValueError("in mid-body")
+
+
 BODIES = {
     "one": lambda: [b"abc"],
     "tuple": lambda: (b"abc",),
@@ -76,5 +98,18 @@ BODIES = {
     "dict": lambda: {b"abc": 1},
     "big": lambda: [b"x" * 300_000],
     "same": lambda: SAME,
+    "closing": lambda: Closing([b"abc"]),
+    "closing-late": lambda: Closing([b"", b"abc", b""]),
+    "closing-split": lambda: Closing([b"ab", b"c"]),
+    "closing-over": lambda: Closing([b"abc", b"", b"more", b"and more"]),
+    "closing-short": lambda: Closing([b"ab"]),
+    "closing-nothing": lambda: Closing([]),
+    "closing-text": lambda: Closing(["abc"]),
+    "closing-wrong": lambda: Closing([b"abc", 7]),
+    "closing-fails": lambda: Closing([b"abc"], fails=True),
+    "failing": lambda: Closing(failing()),
+    "failing-between": lambda: Closing(failing(b"ab")),
+    "failing-behind": lambda: Closing(failing(b"abc")),
+    "failing-both": lambda: Closing(failing(b"abc"), fails=True),
 }
 SAME = [b"abc"]

@@ -59,6 +59,7 @@ def requests():
     plain = [f"/heads?{name}" for name in bridge_site.HEADS]
     plain += [f"/raw_heads?{name}" for name in bridge_site.HEADS]
     plain += [f"/bodies?{name}" for name in bridge_site.BODIES]
+    plain += [f"/lengths?{name}" for name in bridge_site.BODIES]
     plain += [f"/late_bodies?{name}" for name in bridge_site.BODIES]
     plain += [f"/sizes?{reason},0,0" for reason in (0, 1, 2, 47, 48, 49, 50, 200)]
     plain += [f"/sizes?3,{name},{value - name}" for name in (1, 14) for value in range(1000, 1030)]

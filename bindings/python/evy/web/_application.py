@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from evy import _errors, _lib
@@ -111,8 +112,12 @@ class Application:
         response: Response,
         result: Any,
         error: BaseException | None = None,
+        rest: Iterator[Any] | None = None,
     ) -> None:
-        """What comes after the call of the application, which has raised error or returned result."""
+        """What comes after the call of the application, which has raised error or returned result.
+
+        rest: what is to come of the result, where it was begun.
+        """
         inside = threading.get_ident()
         is_outermost = inside not in self._inside
         self._inside.add(inside)
@@ -121,7 +126,8 @@ class Application:
             try:
                 if error is not None:
                     raise error
-                paused = self.send(result, lambda: response.run(result))
+                run = partial(response.run, result) if rest is None else partial(response.go_on, rest)
+                paused = self.send(result, run)
             except BaseException as raised:
                 self.failed(env, response, raised)
             if paused is None:

@@ -11,11 +11,14 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from evy import _errors
 from evy._config import Config
 from evy.web._application import Application
+from evy.web._files import FileWrapper
 from evy.web._input import EmptyInput, MemoryInput
 from evy.web._response import Response
 
@@ -38,6 +41,7 @@ class Bridge:
         self.environ = application.environ.base
         self.empty = EmptyInput
         self.input = MemoryInput
+        self.file_wrapper = FileWrapper
         self.capitalizes = application.manner.capitalizes
         self._piece_bytes = application.manner.asked_piece_bytes(self.environ)
         self.over = Response.over()
@@ -67,10 +71,31 @@ class Bridge:
         """The application has raised."""
         self._owner.conclude(request, env, response, None, error)
 
+    def resume(self, request: int, env: dict[str, Any], response: Response, rest: tuple[Any, ...]) -> None:
+        """Goes on with an iterable that the library has begun: (result, item, iterator, error, is_sent).
+
+        item: taken from the iterator, and not sent. error: raised by the iterator, or, where result is None,
+        by its close(). is_sent: the answer is, as a whole.
+        """
+        result, item, iterator, error, is_sent = rest
+        if is_sent:
+            response.has_begun = response.has_ended = True
+        if error is not None and result is not None:
+            iterator, error = _raising(error), None
+        elif iterator is not None:
+            iterator = iterator if item is None else chain((item,), iterator)
+        self._owner.conclude(request, env, response, result, error, iterator)
+
     def answered(self, request: int, env: dict[str, Any], response: Response) -> None:
         """The library has sent the answer, and there are hooks."""
         response.has_begun = response.has_ended = True
         self._owner.leave(request, env, response)
+
+
+def _raising(error: BaseException) -> Iterator[bytes]:
+    """An iterator as it was left by an exception: the exception comes where the next item would."""
+    raise error
+    yield b""
 
 
 def obstacle() -> str | None:

@@ -202,7 +202,11 @@ class Response(Exchange):
             # PEP 3333: the one item there is says how long the body will be.
             self._send_all([item for item in result])
             return True
-        self._iterator = iter(result)
+        return self.go_on(iter(result))
+
+    def go_on(self, iterator: Iterator[Any]) -> bool:
+        """As run(), with what is to come."""
+        self._iterator = iterator
         if self._manner.on_writable is not None:
             # Ahead of the first piece, or the call for it could be missed.
             self.call(lib.evy_resp_on_writable, self._manner.on_writable, None, _lib.NO_DROP)
