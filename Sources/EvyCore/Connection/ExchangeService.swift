@@ -16,7 +16,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// Runs host code on this thread under the lease, or leaves it to another where all are busy.
     func run(_ exchange: ExchangeRef, _ job: Exchange.Job) -> RunOutcome {
         let mustQueue =
-            pointee.settings.mayMove && (loop.pointee.habit.isSet || pointee.delegate.mustQueue())
+            pointee.settings.mayMove && (loop.pointee.habit.leavesLoop || pointee.delegate.mustQueue())
         // Of a request whose handler has not begun no other thread knows.
         if job != .handler { exchange.pointee.lock.lock() }
         exchange.pointee.isRunning = true

@@ -48,4 +48,38 @@ import Testing
             #expect(habit.isSet == true)
         }
     }
+
+    /// As threads that wait for an interpreter lock look: slow elsewhere, quick on the loop.
+    @Test func whatIsQuickOnTheLoopComesBackThoughItIsSlowElsewhere() {
+        let habit = BlockingHabit()
+        habit.noteStolen()
+        habit.noteStolen()
+        var runs = 0
+        while habit.isSet, runs < 1000 {
+            runs += 1
+            if habit.leavesLoop {
+                habit.noteElsewhere(nanoseconds: Self.slow)
+            } else {
+                habit.noteQuick()
+            }
+        }
+        #expect(runs == BlockingHabit.trialGaps.lowerBound * BlockingHabit.trialsWanted)
+    }
+
+    @Test func trialsThatBlockBecomeRare() {
+        let habit = BlockingHabit()
+        habit.noteStolen()
+        habit.noteStolen()
+        var trials = 0
+        for _ in 0..<100_000 {
+            if habit.leavesLoop {
+                habit.noteElsewhere(nanoseconds: Self.slow)
+            } else {
+                trials += 1
+                habit.noteStolen()
+            }
+        }
+        #expect((20...40).contains(trials))
+        #expect(habit.isSet == true)
+    }
 }
