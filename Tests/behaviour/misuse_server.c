@@ -122,11 +122,19 @@ static void failed_servers_leave_nothing(void) {
   }
 }
 
+#if defined(__SANITIZE_THREAD__)
+#define IS_TSAN 1
+#elif defined(__has_feature)
+#define IS_TSAN __has_feature(thread_sanitizer)
+#else
+#define IS_TSAN 0
+#endif
+
 /* A step turns one loop, so a server of several is not stepped, and can be started all the same. */
 static void several_loops(void) {
   evy_config *cfg = evy_config_new();
   evy_server *server = NULL;
-  int32_t before = descriptors();
+  int before = descriptors();
   GIVES(EVY_E_VALUE, evy_config_set(cfg, "loops", "-1"));
   GIVES(EVY_E_VALUE, evy_config_set(cfg, "loops", "257"));
   GIVES(EVY_OK, evy_config_set(cfg, "loops", "3"));
@@ -140,7 +148,8 @@ static void several_loops(void) {
   GIVES(EVY_OK, evy_server_start(server));
   CHECK(fetch(evy_server_port(server, 0)) == 1);
   evy_server_free(server);
-  CHECK(descriptors() == before);
+  /* ThreadSanitizer opens two pipes to its symbolizer when it first looks at what it is to suppress. */
+  CHECK(descriptors() == before || (IS_TSAN && descriptors() == before + 2));
 }
 
 static void wrong_states(void) {

@@ -8,9 +8,9 @@ internal import Synchronization
 /// Where most handlers block, that would be all the loop does; so after a few in a row host code goes to
 /// other threads at once, until it has been quick for a while.
 ///
-/// Elsewhere it may seem slow for another reason: under an interpreter lock, threads that compute wait for each
-/// other. So now and then one stays on the loop all the same; several that were quick there end the habit,
-/// one that was not makes such trials rarer.
+/// Elsewhere it may seem slow for another reason: under an interpreter lock, threads that compute wait for
+/// each other. So now and then one stays on the loop all the same; several that were quick there end the
+/// habit, one that was not makes such trials rarer.
 ///
 /// Thread: any; a change that is lost in a race is one of many. `leavesLoop` and `noteQuick`: the loop's.
 struct BlockingHabit: ~Copyable {
