@@ -124,6 +124,8 @@ def test_an_application_that_holds_the_interpreter_is_killed(evy_cli):
     with Connection(port=run.port) as stuck:
         stuck.send(raw_request("GET", "/stuck"))
         run.err.expect("has not answered for 1 seconds")
+        # Until it is dead its loop may still take a connection.
+        run.err.expect(r"worker \d+ ended.*: killed by SIG")
         assert run.get().body == b"Hello"
 
 
