@@ -213,12 +213,22 @@ extension UnsafeMutablePointer<PythonBridge> {
     private func answerAtOnce(
         _ exchange: ExchangeRef, _ request: UnsafeMutablePointer<evy_py_request>, _ result: PyRef
     ) -> Bool {
-        guard request.pointee.response == nil, request.isStarted, let piece = onlyItem(result)
-        else { return false }
+        guard request.pointee.response == nil, request.isStarted, let piece = onlyItem(result) else {
+            return false
+        }
+        return answer(exchange, request, with: piece)
+    }
+
+    /// A whole body, where it has this length (nil: any). False: it has to go through Python.
+    func answer(
+        _ exchange: ExchangeRef, _ request: UnsafeMutablePointer<evy_py_request>, with piece: PyRef,
+        ifLong wanted: Int64? = nil
+    ) -> Bool {
         var start: UnsafeMutablePointer<CChar>?
         var count = 0
+        // An empty answer to HEAD says nothing about the length that GET would have.
         guard piece.pointee.type == py.pointee.bytes_type, evy_py_bytes(py, piece, &start, &count) == 0,
-            count > 0 || exchange.pointee.head.method != .head
+            wanted == nil || wanted == Int64(count), count > 0 || exchange.pointee.head.method != .head
         else { return false }
         let head = ResponseStart(
             status: request.pointee.status_code, reason: request.reason, fields: request.fields)

@@ -31,7 +31,9 @@ extension UnsafeMutablePointer<PythonBridge> {
         defer { evy_py_decref(py, iterator) }
         var item = evy_py_next(py, iterator)
         defer { if let item { evy_py_decref(py, item) } }
-        guard let first = item, request.pointee.response == nil, answer(exchange, request, with: first) else {
+        guard let first = item, request.pointee.response == nil,
+            answer(exchange, request, with: first, ifLong: request.pointee.content_length)
+        else {
             resume(exchange, environ, object, result, item, iterator, isSent: false)
             return .handed
         }
@@ -57,23 +59,6 @@ extension UnsafeMutablePointer<PythonBridge> {
         let type = result.pointee.type
         return type != py.pointee.bytes_type && type != py.pointee.unicode_type
             && type != py.pointee.list_type && type != py.pointee.tuple_type
-    }
-
-    /// False: it has to go through Python.
-    private func answer(
-        _ exchange: ExchangeRef, _ request: UnsafeMutablePointer<evy_py_request>, with piece: PyRef
-    ) -> Bool {
-        var start: UnsafeMutablePointer<CChar>?
-        var count = 0
-        guard piece.pointee.type == py.pointee.bytes_type, evy_py_bytes(py, piece, &start, &count) == 0,
-            Int64(count) == request.pointee.content_length
-        else { return false }
-        let head = ResponseStart(
-            status: request.pointee.status_code, reason: request.reason, fields: request.fields)
-        switch exchange.respond(head, body: UnsafeRawBufferPointer(start: start, count: count)) {
-        case .ok, .gone, .timeout: return true
-        default: return false
-        }
     }
 
     /// A piece behind the last one is left out, and told. False: it is no piece at all.
