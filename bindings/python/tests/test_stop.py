@@ -35,6 +35,8 @@ def is_refused(server):
         Connection(server).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        pass  # the listener was closed over this very attempt: the next one tells
     return False
 
 
