@@ -31,6 +31,8 @@ typedef struct {
 #define EVY_PY_FUNCTIONS(F) \
     F(PyGILState_Ensure, int, (void)) \
     F(PyGILState_Release, void, (int)) \
+    F(PyEval_SaveThread, void *, (void)) \
+    F(PyEval_RestoreThread, void, (void *)) \
     F(Py_IncRef, void, (evy_py *)) \
     F(Py_DecRef, void, (evy_py *)) \
     F(PyType_FromSpec, evy_py *, (evy_py_spec *)) \
@@ -75,7 +77,7 @@ typedef struct {
     /* Not in every version: NULL where the older way is to be taken. */
     evy_py *(*PyObject_Vectorcall)(evy_py *, evy_py *const *, size_t, evy_py *);
     evy_py *none, *yes, *no; /* None, True, False */
-    evy_py *bytes_type, *unicode_type, *list_type, *tuple_type;
+    evy_py *bytes_type, *unicode_type, *list_type, *tuple_type, *generator_type;
     /* Stands for the answer of every request that is over; kept for the life of the process, because
      * applications may keep functions of environ that long.  Set by the first who attaches. */
     evy_py *over;
@@ -102,6 +104,7 @@ static inline const char *evy_py_load(evy_py_api *api) {
     api->unicode_type = (evy_py *)evy_py_symbol("PyUnicode_Type", &missing);
     api->list_type = (evy_py *)evy_py_symbol("PyList_Type", &missing);
     api->tuple_type = (evy_py *)evy_py_symbol("PyTuple_Type", &missing);
+    api->generator_type = (evy_py *)evy_py_symbol("PyGen_Type", &missing);
     *(void **)(&api->PyObject_Vectorcall) = dlsym(RTLD_DEFAULT, "PyObject_Vectorcall");
     return missing;
 }
@@ -110,6 +113,9 @@ static inline const char *evy_py_load(evy_py_api *api) {
 #define P const evy_py_api *py
 static inline int evy_py_ensure(P) { return py->PyGILState_Ensure(); }
 static inline void evy_py_release(P, int state) { py->PyGILState_Release(state); }
+/* Without the interpreter lock between the two. */
+static inline void *evy_py_let_go(P) { return py->PyEval_SaveThread(); }
+static inline void evy_py_take_back(P, void *state) { py->PyEval_RestoreThread(state); }
 static inline void evy_py_incref(P, evy_py *o) { py->Py_IncRef(o); }
 static inline void evy_py_decref(P, evy_py *o) { py->Py_DecRef(o); }
 static inline evy_py *evy_py_new(P, evy_py *type) { return py->_PyObject_New(type); }
@@ -222,6 +228,7 @@ typedef struct {
     uint32_t block_count; /* of the fields as one block, see `block` */
     int32_t status_code;  /* what start_response was called with; 0: not yet */
     int64_t content_length; /* of the fields; -1: none */
+    uint8_t has_begun;      /* the library has sent the head, and streams */
     char reason[EVY_PY_REASON_MAX + 1];
     char block[EVY_PY_BLOCK_MAX];
 } evy_py_request;

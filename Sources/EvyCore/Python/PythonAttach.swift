@@ -55,22 +55,17 @@ enum PythonAttachment {
             giveBack()
             throw .badObject("out of memory")
         }
-        var capitalizes = false
-        if let flag = attribute(py, source, "capitalizes") {
-            capitalizes = evy_py_is_true(py, flag) == 1
-            evy_py_decref(py, flag)
-        }
         let parts = PythonParts(
             application: found[0], environ: found[1], empty: found[2], input: found[3], serve: found[4],
             respond: found[5], finish: found[6], failed: found[7], answered: found[8],
-            resume: found[9], fileWrapper: found[10])
+            resume: found[9], fileWrapper: found[10], alreadyHandled: found[11])
         let lastStart = UnsafeMutablePointer<evy_py_start>.allocate(capacity: 1)
         lastStart.initialize(to: evy_py_start())
         let bridge = PythonBridgeRef.allocate(capacity: 1)
         bridge.initialize(
             to: PythonBridge(
                 py: py, parts: parts, names: names, requestType: requestType, functionType: functionType,
-                capitalizes: capitalizes,
+                capitalizes: isTrue(py, source, "capitalizes"), streams: isTrue(py, source, "streams"),
                 pieceBytes: evy_py_get_item(py, parts.environ, names.pieceBytes), lastStart: lastStart))
         return bridge
     }
@@ -83,6 +78,14 @@ enum PythonAttachment {
         }
         if found == nil { evy_py_clear(py) }
         return found
+    }
+
+    private static func isTrue(
+        _ py: UnsafeMutablePointer<evy_py_api>, _ object: PyRef, _ name: StaticString
+    ) -> Bool {
+        guard let flag = attribute(py, object, name) else { return false }
+        defer { evy_py_decref(py, flag) }
+        return evy_py_is_true(py, flag) == 1
     }
 
     /// What the configuration gets.
@@ -113,6 +116,7 @@ enum PythonAttachment {
         for part in [
             parts.application, parts.environ, parts.empty, parts.input, parts.serve, parts.respond,
             parts.finish, parts.failed, parts.answered, parts.resume, parts.fileWrapper,
+            parts.alreadyHandled,
             bridge.pointee.requestType, bridge.pointee.functionType,
         ] { evy_py_decref(py, part) }
         bridge.pointee.names.drop(py)

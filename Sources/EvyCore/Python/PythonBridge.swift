@@ -12,7 +12,7 @@ typealias PythonBridgeRef = UnsafeMutablePointer<PythonBridge>
 struct PythonParts {
     static let names: [StaticString] = [
         "application", "environ", "empty", "input", "serve", "respond", "finish", "failed", "answered",
-        "resume", "file_wrapper", "over",
+        "resume", "file_wrapper", "already_handled", "over",
     ]
     let application: PyRef
     /// The keys that every request has in common.
@@ -36,6 +36,8 @@ struct PythonParts {
     let resume: PyRef
     /// The type of wsgi.file_wrapper, which Python sends.
     let fileWrapper: PyRef
+    /// What an application returns that has answered, or wants nobody to answer.
+    let alreadyHandled: PyRef
 }
 
 /// The usual request (a small body or none, an answer of one piece) stays in here; everything else is handed
@@ -50,6 +52,8 @@ struct PythonBridge: ~Copyable {
     let requestType: PyRef
     let functionType: PyRef
     let capitalizes: Bool
+    /// Pieces of an iterable go out one by one, and a thread may wait for the client to take them.
+    let streams: Bool
     /// What environ says of the gathering of pieces, where no application has changed it. Lent by `parts`.
     let pieceBytes: PyRef?
     var templates = PythonTemplates()
@@ -69,6 +73,8 @@ struct PythonNames {
     let pieceBytes: PyRef
     let leave: PyRef
     let close: PyRef
+    let length: PyRef
+    let hasBegun: PyRef
     let start: PyRef
     let write: PyRef
     /// Keys of environ for what is in a kit, in its order.
@@ -95,7 +101,8 @@ struct PythonNames {
         guard let posthooks = interned("evy.posthooks"), let input = interned("wsgi.input"),
             let evyInput = interned("evy.input"), let headersRaw = interned("evy.headers_raw"),
             let exchange = interned("exchange"), let leave = interned("leave"),
-            let close = interned("close"),
+            let close = interned("close"), let length = interned("__len__"),
+            let hasBegun = interned("has_begun"),
             let pieceBytes = interned("evy.minimum_write_chunk_size"), let start = interned("start"),
             let write = interned("write"),
             pairs.count == Self.functionNames.count, keys.count == EnvironKey.allCases.count
@@ -108,6 +115,8 @@ struct PythonNames {
         self.pieceBytes = pieceBytes
         self.leave = leave
         self.close = close
+        self.length = length
+        self.hasBegun = hasBegun
         self.start = start
         self.write = write
         functions = pairs
@@ -117,7 +126,8 @@ struct PythonNames {
 
     func drop(_ py: UnsafeMutablePointer<evy_py_api>) {
         let single = [
-            posthooks, input, evyInput, headersRaw, exchange, pieceBytes, leave, close, start, write,
+            posthooks, input, evyInput, headersRaw, exchange, pieceBytes, leave, close, length, hasBegun,
+            start, write,
         ]
         for name in single + functions.map(\.key) + functions.map(\.name) + standard {
             evy_py_decref(py, name)
@@ -172,7 +182,8 @@ extension UnsafeMutablePointer<PythonBridge> {
             case .handed: return
             }
         }
-        if isSent, !hasHooks(environ, hooks) { return }
+        // A Python object that stands for the answer has to be told that the request is over.
+        if isSent, request.request.pointee.response == nil, !hasHooks(environ, hooks) { return }
         guard let response = materialize(request) else { return reportUnraisable() }
         let part = isSent ? pointee.parts.answered : pointee.parts.finish
         hand(part, exchange, environ, response, isSent ? nil : result)

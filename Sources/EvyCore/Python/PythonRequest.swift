@@ -27,6 +27,7 @@ extension UnsafeMutablePointer<evy_py_request> {
         pointee.environ = nil
         pointee.status_code = 0
         pointee.block_count = 0
+        pointee.has_begun = 0
         if let environ { evy_py_decref(py, environ) }
     }
 
@@ -65,10 +66,10 @@ extension UnsafeMutablePointer<PythonBridge> {
             guard let exchange = request.exchange, let environ = request.pointee.environ else {
                 return py.pointee.over
             }
-            let isStarted = request.isStarted
+            let (isStarted, hasBegun) = (request.isStarted, request.pointee.has_begun)
             guard let made = makeResponse(request, exchange, environ) else { return nil }
             if request.pointee.response == nil, request.pointee.exchange != nil,
-                request.isStarted == isStarted
+                request.isStarted == isStarted, request.pointee.has_begun == hasBegun
             {
                 request.pointee.response = made
             } else {
@@ -89,7 +90,12 @@ extension UnsafeMutablePointer<PythonBridge> {
         }
         guard let head = makeHead(request) else { return nil }
         defer { evy_py_decref(py, head) }
-        return callPart(pointee.parts.respond, exchange, environ, thread, head)
+        let made = callPart(pointee.parts.respond, exchange, environ, thread, head)
+        // Last, for other threads ran meanwhile.
+        guard let made, request.pointee.has_begun != 0, let yes = py.pointee.yes else { return made }
+        if evy_py_set_attribute(py, made, pointee.names.hasBegun, yes) == 0 { return made }
+        evy_py_decref(py, made)
+        return nil
     }
 
     /// b"200 OK\0Name\0value\0..."

@@ -161,6 +161,43 @@ def changed(env, start_response):
 
 
 @site
+def late(env, start_response):
+    """?name: what the application does behind the first piece, or ahead of it."""
+    what = env["QUERY_STRING"]
+    if what == "starts-late":
+        start_response("201 Late", [("A", "b")])
+    yield b""
+    if what == "starts-later":
+        start_response("201 Later", [("A", "b")])
+    elif what not in ("starts-late", "never"):
+        start_response("200 OK", [("A", "b")])
+        yield b"one "
+    if what == "writes":
+        start_response("200 Again", [], None)(b"written ")
+    elif what == "asks":
+        yield str(env["evy.client_disconnected"]()).encode()
+    elif what == "exc_info":
+        try:
+            raise KeyError("k")
+        except KeyError:
+            start_response("500 Oh", [], sys.exc_info())
+    elif what == "keeps":
+        KEPT["things"] = [start_response, start_response, *(env[key] for key in HIDDEN), env["wsgi.input"]]
+        env["evy.client_disconnected"]()
+    elif what == "hook":
+        env["evy.posthooks"].append((lambda env: KEPT.__setitem__("late", env["evy.body_bytes"]), (), {}))
+    yield b"two "
+    yield b"three"
+
+
+@site
+def late_lengths(env, start_response):
+    """?number: a Content-Length that the pieces have, or have not."""
+    start_response("200 OK", [("Content-Length", env["QUERY_STRING"])])
+    return iter([b"one ", b"two ", b"three"])
+
+
+@site
 def pieces(env, start_response):
     """How they are gathered counts at start_response."""
     if env["QUERY_STRING"] == "before":

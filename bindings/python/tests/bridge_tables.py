@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # bridge_tables - heads and bodies that applications may return, and some that they may not.
 
+from evy.web.wsgi import ALREADY_HANDLED
+
 HEADS = {
     "none": ("200 OK", []),
     "bare": ("200", []),
@@ -79,6 +81,19 @@ def failing(*pieces):
     raise ValueError("in mid-body")
 
 
+class Sized:
+    """An iterable that knows its length, as lists do."""
+
+    def __init__(self, *pieces):
+        self.pieces = pieces
+
+    def __len__(self):
+        return len(self.pieces)
+
+    def __iter__(self):
+        return iter(self.pieces)
+
+
 BODIES = {
     "one": lambda: [b"abc"],
     "tuple": lambda: (b"abc",),
@@ -110,6 +125,18 @@ BODIES = {
     "failing": lambda: Closing(failing()),
     "failing-between": lambda: Closing(failing(b"ab")),
     "failing-behind": lambda: Closing(failing(b"abc")),
+    "failing-later": lambda: Closing(failing(b"a", b"b")),
+    "failing-twice": lambda: Closing(failing(b"a", b"b"), fails=True),
+    "closing-many": lambda: Closing([b"a", b"", b"b", b"c", b"d"], fails=True),
+    "text-later": lambda: iter([b"a", "b", b"c"]),
+    "number-later": lambda: Closing([b"a", 1, b"c"]),
+    "sub-bytes-later": lambda: iter([b"a", Bytes(b"b"), b"c"]),
+    "big-later": lambda: iter([b"a", b"x" * 300_000, b"c"]),
+    "array-itself": lambda: bytearray(b"abc"),
+    "sized-one": lambda: Sized(b"abc"),
+    "sized-two": lambda: Sized(b"ab", b"c"),
+    "sized-none": lambda: Sized(),
+    "handled": lambda: ALREADY_HANDLED,
     "failing-both": lambda: Closing(failing(b"abc"), fails=True),
 }
 SAME = [b"abc"]

@@ -20,7 +20,7 @@ from evy._config import Config
 from evy.web._application import Application
 from evy.web._files import FileWrapper
 from evy.web._input import EmptyInput, MemoryInput
-from evy.web._response import Response
+from evy.web._response import ALREADY_HANDLED, Response
 
 CHOICES = ("auto", "cpython", "ctypes")
 
@@ -29,8 +29,8 @@ class Bridge:
     """What the library reads of the attributes below, once; request is the evy_req as a number.
 
     application: the WSGI callable. environ: the keys all requests have in common. empty, input: make
-    wsgi.input of no body, and of the bytes of one. capitalizes: header names, as in Manner. over: stands for
-    every request that is over.
+    wsgi.input of no body, and of the bytes of one. capitalizes: header names, as in Manner. streams: the
+    library may send the pieces of an iterable itself. over: stands for every request that is over.
     Thread: those lent to the library; it holds the interpreter lock. No exception leaves a method but those
     that materialize() is to hand on.
     """
@@ -44,6 +44,8 @@ class Bridge:
         self.file_wrapper = FileWrapper
         self.capitalizes = application.manner.capitalizes
         self._piece_bytes = application.manner.asked_piece_bytes(self.environ)
+        self.streams = application.manner.on_writable is None and self._piece_bytes == 0
+        self.already_handled = ALREADY_HANDLED
         self.over = Response.over()
 
     def serve(self, request: int) -> None:
