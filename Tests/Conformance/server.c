@@ -20,11 +20,18 @@ static atomic_ushort handled[65536];
 
 /* ---- the answer ------------------------------------------------------------------- */
 
-/* Printable text without blanks, one for one with the bytes: what the cases are compared with. */
+/* Printable text without blanks, one for one with the bytes: what the cases are compared with.
+ * Quick, so that no head is long enough to hold the loop: the servers need no further threads. */
 static void escaped(FILE *f, const char *bytes, size_t count) {
+  static const char digits[] = "0123456789abcdef";
   for (size_t i = 0; i < count; i++) {
     unsigned char c = (unsigned char)bytes[i];
-    fprintf(f, c > 0x20 && c < 0x7f && c != '\\' ? "%c" : "\\x%02x", c);
+    if (c > 0x20 && c < 0x7f && c != '\\') {
+      putc_unlocked(c, f);
+    } else {
+      const char text[] = {'\\', 'x', digits[c >> 4], digits[c & 15]};
+      fwrite(text, 1, sizeof text, f);
+    }
   }
 }
 
