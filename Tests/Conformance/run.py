@@ -155,8 +155,8 @@ class Play:
         """All answers are those the case expects, and nothing of it is left that could become a request."""
         self.handled, closes = 0, False
         try:
-            for expected in self.case.expected:
-                closes = self.check_next(expected)
+            for number, expected in enumerate(self.case.expected, 1):
+                closes = self.check_next(expected, number == len(self.case.expected))
                 if closes:
                     break
             if not closes and self.case.is_open and not self.is_halved:
@@ -170,9 +170,8 @@ class Play:
         finally:
             self.servers.note(self.connection, self.handled, self.name)
 
-    def check_next(self, expected):
+    def check_next(self, expected, is_last):
         """What comes next is what the case says; True: the connection must end behind it."""
-        is_last = expected is self.case.expected[-1]
         refusal = self.case.refusal if is_last else None
         is_answered = expected.startswith("ok") and not (refusal or expected.endswith(" and more"))
         if is_answered or (self.is_early and expected.startswith("ok")):
