@@ -107,7 +107,11 @@ extension UnsafeMutablePointer<Exchange> {
             let field = UnsafeRawBufferPointer(rebasing: name.dropFirst(5))
             if isRequestIDKey(field) { return requestID() }
             if let value = headerValue(field) { return value }
-            if name.equals("HTTP_HOST"), believesProxies, let host = forwarded()?.pointee.host { return host }
+            if name.equals("HTTP_HOST") {
+                if believesProxies, let host = forwarded()?.pointee.host { return host }
+                // A host in the target needs no field (HTTP/1.0, option allow_missing_host).
+                if !pointee.head.authority.isEmpty { return copy(text(pointee.head.authority)) }
+            }
         } else if let key = EnvironKey.named(name) {
             if key == .urlScheme, let value = configuredValue(name) { return value }
             return standardValue(key)

@@ -14,7 +14,10 @@ extension UnsafeMutablePointer<Exchange> {
     /// May more input be taken for this exchange now?
     var takesInput: Bool {
         switch pointee.stage {
-        case .readingHead, .readingBody: return true
+        case .readingHead: return true
+        // Without a body nothing of what follows is its own, and the reader is still that of an earlier
+        // request, perhaps another client's, which it would read on.
+        case .readingBody: return pointee.bodyEnd == .open
         case .serving: return isAwaitingBody
         case .hooking, .finished: return false
         }

@@ -36,18 +36,63 @@ enum HostRules {
         return index > range.lower ? index : nil
     }
 
-    /// "[" IPv6address "]". The counts of groups are not checked: nothing of ours is routed by them.
+    /// "[" IPv6address "]": eight groups of one to four digits, a "::" for one or more of them, the last two
+    /// perhaps as IPv4. Neither a zone nor an address of a future version is one (RFC 3986 section 3.2.2).
     private static func endOfAddress(_ bytes: RawSpan, _ range: ByteRange) -> Int? {
         var index = range.lower &+ 1
-        var colons = 0
-        while index < range.upper {
-            let byte = bytes.byte(index)
-            if byte == 0x5d { return colons >= 2 ? index &+ 1 : nil }
-            guard byte == ASCII.colon || byte == 0x2e || ASCII.isHexDigit(byte) else { return nil }
-            if byte == ASCII.colon { colons &+= 1 }
-            index &+= 1
+        var groups = 0
+        var hasGap = false
+        if bytes.byte(index) == ASCII.colon {
+            guard bytes.byte(index &+ 1) == ASCII.colon else { return nil }
+            hasGap = true
+            index &+= 2
         }
-        return nil
+        while index < range.upper, bytes.byte(index) != 0x5d {
+            guard groups < 8 else { return nil }
+            let start = index
+            while ASCII.isHexDigit(bytes.byte(index)) { index &+= 1 }
+            if bytes.byte(index) == 0x2e {
+                guard groups <= 6, let end = endOfIPv4(bytes, start) else { return nil }
+                groups &+= 2
+                index = end
+                break
+            }
+            guard index > start, index &- start <= 4 else { return nil }
+            groups &+= 1
+            guard bytes.byte(index) == ASCII.colon else { break }
+            index &+= 1
+            if bytes.byte(index) == ASCII.colon {
+                if hasGap { return nil }
+                hasGap = true
+                index &+= 1
+            } else if bytes.byte(index) == 0x5d {
+                return nil
+            }
+        }
+        guard index < range.upper, bytes.byte(index) == 0x5d, hasGap ? groups <= 7 : groups == 8 else {
+            return nil
+        }
+        return index &+ 1
+    }
+
+    /// Four numbers up to 255, without leading zeros.
+    private static func endOfIPv4(_ bytes: RawSpan, _ lower: Int) -> Int? {
+        var index = lower
+        for part in 0..<4 {
+            if part > 0 {
+                guard bytes.byte(index) == 0x2e else { return nil }
+                index &+= 1
+            }
+            let start = index
+            var number = 0
+            while ASCII.isDigit(bytes.byte(index)), index &- start < 3 {
+                number = number &* 10 &+ Int(bytes.byte(index) &- 0x30)
+                index &+= 1
+            }
+            guard index > start, number <= 255 else { return nil }
+            if bytes.byte(start) == 0x30, index &- start > 1 { return nil }
+        }
+        return index
     }
 
     /// Nothing, or ":" *DIGIT up to 65535.

@@ -7,10 +7,15 @@ import Glibc
 @testable import EvyCore
 
 struct ConformanceCase: CustomStringConvertible, Sendable {
+    /// "valid/chunks.http"
     let file: String
     let title: String
+    /// The comment above it, which names the section of an RFC, or a row of the behaviour table.
+    let rule: String
     var settings: [String] = []
     var bytes: [UInt8] = []
+    /// Where the bytes may be cut: everywhere but in the midst of a repetition.
+    var cuts: [Int] = []
     var expected: [String] = []
 
     var description: String { "\(file): \(title)" }
@@ -18,28 +23,53 @@ struct ConformanceCase: CustomStringConvertible, Sendable {
     static let directory = #filePath.parent(4) + "/Tests/Conformance/http1"
 
     static func all() -> [ConformanceCase] {
-        fileNames().flatMap { name in cases(name, readFile("\(directory)/\(name)")) }
+        ["valid", "invalid"].flatMap { folder in
+            fileNames(folder).flatMap { name in cases(name, readFile("\(directory)/\(name)")) }
+        }
     }
 
     private static func cases(_ file: String, _ text: String) -> [ConformanceCase] {
         var cases: [ConformanceCase] = []
+        var rule = ""
         for line in text.split(separator: "\n", omittingEmptySubsequences: true) {
-            if line.hasPrefix("== ") {
-                cases.append(ConformanceCase(file: file, title: String(line.dropFirst(3))))
-            } else if cases.isEmpty {
-                continue
+            if line.hasPrefix("# ") {
+                rule = String(line)
+            } else if line.hasPrefix("== ") {
+                cases.append(ConformanceCase(file: file, title: String(line.dropFirst(3)), rule: rule))
             } else if line.hasPrefix("set ") {
                 cases[cases.count - 1].settings = line.dropFirst(4).split(separator: " ").map(String.init)
             } else if line.hasPrefix("--> ") {
                 cases[cases.count - 1].expected.append(String(line.dropFirst(4)))
             } else {
-                cases[cases.count - 1].bytes += unescaped(line)
+                cases[cases.count - 1].add(line)
             }
         }
         return cases
     }
 
-    /// The bytes of a line, with \r \n \t \\ and \xNN.
+    /// One line of bytes, with \r \n \t \\ \xNN and \*N{...} for N times what the braces hold.
+    private mutating func add(_ line: Substring) {
+        var rest = line
+        while let start = rest.firstRange(of: "\\*"),
+            let brace = rest[start.upperBound...].firstIndex(of: "{"),
+            let end = rest[brace...].firstIndex(of: "}"), let count = Int(rest[start.upperBound..<brace])
+        {
+            append(Self.unescaped(rest[..<start.lowerBound]))
+            let lower = bytes.count
+            for _ in 0..<count { bytes += Self.unescaped(rest[rest.index(after: brace)..<end]) }
+            let inner = Set([0, 1, 2].flatMap { [lower + $0, bytes.count - $0] })
+            cuts += inner.filter { $0 >= lower && $0 < bytes.count }.sorted()
+            rest = rest[rest.index(after: end)...]
+        }
+        append(Self.unescaped(rest))
+    }
+
+    private mutating func append(_ piece: [UInt8]) {
+        cuts += bytes.count..<bytes.count + piece.count
+        bytes += piece
+    }
+
+    /// The bytes of a text, with \r \n \t \\ and \xNN.
     static func unescaped(_ line: some StringProtocol) -> [UInt8] {
         var bytes: [UInt8] = []
         var rest = Array(line.utf8)[...]
@@ -80,24 +110,21 @@ struct ConformanceCase: CustomStringConvertible, Sendable {
             case "max_header_size": feed.limits.headerBytesMax = number
             case "max_headers": feed.limits.headerCountMax = number
             case "max_body_size": feed.limits.bodyBytesMax = UInt64(number)
-            case "chunk_extension_max": feed.limits.chunkExtensionMax = number
-            case "chunk_extension_total_max": feed.limits.chunkExtensionTotalMax = number
-            case "trailer_max": feed.limits.trailerBytesMax = number
             default: fatalError("unknown setting \(setting) in \(self)")
             }
         }
         return feed
     }
 
-    private static func fileNames() -> [String] {
-        guard let stream = opendir(directory) else { return [] }
+    private static func fileNames(_ folder: String) -> [String] {
+        guard let stream = opendir("\(directory)/\(folder)") else { return [] }
         defer { closedir(stream) }
         var names: [String] = []
         while let entry = readdir(stream) {
             let name = withUnsafeBytes(of: &entry.pointee.d_name) {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
-            if name.hasSuffix(".http") { names.append(name) }
+            if name.hasSuffix(".http") { names.append("\(folder)/\(name)") }
         }
         return names.sorted()
     }

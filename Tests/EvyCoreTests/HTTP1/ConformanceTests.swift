@@ -7,8 +7,14 @@ import Testing
 @testable import EvyCore
 
 @Suite struct ConformanceTests {
-    @Test func theCasesAreFound() {
-        #expect(ConformanceCase.all().count > 200)
+    @Test func theCasesAreFoundEachWithItsRuleAndInItsFolder() {
+        let all = ConformanceCase.all()
+        #expect(all.count >= 300)
+        for example in all {
+            #expect(example.rule.contains("RFC 9") || example.rule.contains("row "), "\(example)")
+            let isRefused = example.expected.last.map(Self.isRefusal) ?? false
+            #expect(example.file.hasPrefix(isRefused ? "invalid/" : "valid/"), "\(example)")
+        }
     }
 
     @Test(arguments: ConformanceCase.all())
@@ -19,10 +25,15 @@ import Testing
         for (outcome, expected) in zip(whole, example.expected) {
             #expect(Self.matches(outcome, expected), "\(outcome)")
         }
-        #expect(feed.outcomes(of: example.bytes, cutAt: Array(0..<example.bytes.count)) == whole)
-        for cut in 0...example.bytes.count {
+        #expect(feed.outcomes(of: example.bytes, cutAt: example.cuts) == whole)
+        for cut in example.cuts {
             #expect(feed.outcomes(of: example.bytes, cutAt: [cut]) == whole, "cut at \(cut)")
         }
+    }
+
+    private static func isRefusal(_ expected: String) -> Bool {
+        let words = (expected.split(separator: " and ").last ?? "").split(separator: " ")
+        return words.first.flatMap { Int($0) } != nil
     }
 
     /// A refusal must be the same text; of a good request, every expected word must be there.

@@ -15,10 +15,13 @@ struct HTTP1Feed {
     private var parser = HTTP1HeadParser()
     private var reader: HTTP1BodyReader?
     private var facts = ""
+    private var keepsAlive = true
     private var body: [UInt8] = []
     /// Of all requests, as they came.
     private(set) var trailers: [UInt8] = []
-    private var isRefused = false
+    private var trailersOfOthers = 0
+    /// Refused, or the client wanted no more: nothing further is read.
+    private var isOver = false
 
     init(limits: HTTPLimits = HTTPLimits(), laxness: HTTPLaxness = []) {
         self.limits = limits
@@ -38,11 +41,11 @@ struct HTTP1Feed {
 
     mutating func receive(_ piece: ArraySlice<UInt8>) {
         bytes += piece
-        while !isRefused, step() {}
+        while !isOver, step() {}
     }
 
     private func finished() -> [String] {
-        if isRefused { return outcomes }
+        if isOver { return outcomes }
         if reader != nil { return outcomes + ["\(facts) body=\(Self.escaped(body)) and more"] }
         return headStart < bytes.count ? outcomes + ["more"] : outcomes
     }
@@ -65,10 +68,11 @@ struct HTTP1Feed {
             guard isComplete else { return false }
         } catch {
             outcomes.append("\(error.status) \(error.reason)")
-            isRefused = true
+            isOver = true
             return false
         }
         facts = describe(head, slots, prefix)
+        keepsAlive = head.keepAlive
         reader = HTTP1BodyReader(framing: head.framing, limits: limits)
         body = []
         position = headStart + head.byteCount
@@ -92,7 +96,8 @@ struct HTTP1Feed {
                 position = next
                 return false
             case .end(let next):
-                outcomes.append("\(facts) body=\(Self.escaped(body))")
+                outcomes.append("\(facts) body=\(Self.escaped(body))\(trailerWords())")
+                isOver = !keepsAlive
                 headStart = next
                 parser = HTTP1HeadParser()
                 reader = nil
@@ -100,9 +105,23 @@ struct HTTP1Feed {
             }
         } catch {
             outcomes.append("\(facts) body=\(Self.escaped(body)) and \(error.status) \(error.reason)")
-            isRefused = true
+            isOver = true
             return false
         }
+    }
+
+    /// " trailers=1 trailer(Name)=value": those of this request that the application would see.
+    private mutating func trailerWords() -> String {
+        let own = Array(trailers[trailersOfOthers...])
+        trailersOfOthers = trailers.count
+        var pairs = ByteBuffer()
+        HTTP1Trailers.writePairs(own.span.bytes, into: &pairs)
+        let texts = Array(pairs.readable).split(separator: 0, omittingEmptySubsequences: false).dropLast()
+        var words = " trailers=\(texts.count / 2)"
+        for at in stride(from: 0, to: texts.count - 1, by: 2) {
+            words += " trailer(\(Self.escaped(texts[at])))=\(Self.escaped(texts[at + 1]))"
+        }
+        return words
     }
 
     private func describe(_ head: RequestHead, _ slots: [FieldSlot], _ prefix: [UInt8]) -> String {
