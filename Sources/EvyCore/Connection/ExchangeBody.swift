@@ -14,7 +14,9 @@ extension UnsafeMutablePointer<Exchange> {
     /// May more input be taken for this exchange now?
     var takesInput: Bool {
         switch pointee.stage {
-        case .readingHead, .readingBody: return true
+        case .readingHead: return true
+        // Not behind a request without a body: what follows it is the next request.
+        case .readingBody: return pointee.bodyEnd == .open
         case .serving: return isAwaitingBody
         case .hooking, .finished: return false
         }
