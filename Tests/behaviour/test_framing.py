@@ -213,11 +213,13 @@ def test_reset_is_not_what_a_refused_client_sees(shared):
                 pytest.fail("the refusal was destroyed by a reset")
 
 
-@pytest.mark.parametrize("body", ["Content-Length: 99\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc"])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 99\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc"],
+    ids=["length", "chunks"])
 def test_a_body_that_broke_off_takes_nothing_from_the_next_client(shared, body):
     """Its memory is used again: what follows the next request in the same packet is no rest of that body."""
     with Connection(shared) as leaver:
-        leaver.send(POST + body.encode())
+        leaver.send(POST + body)
         leaver.socket.shutdown(socket.SHUT_WR)
         assert leaver.ending() == (b"", "eof")
     with Connection(shared) as connection:
