@@ -79,6 +79,8 @@ def difference(parser, data, evy, other, reference):
 
 
 def first_difference(parser, data, evy, other, reference):
+    if evy.requests == other.requests and evy.end == other.end:
+        return None
     for ours, theirs in zip(evy.requests, other.requests):
         part = unlike(parser, ours, theirs)
         if part is not None:
@@ -126,6 +128,18 @@ def other_refuses(parser, here, by_rfc, other, reference):
     if by_rfc == REFUSED:
         return Difference(EVY_LAXER, parser, rules.LAXER.get(reference.detail), reference.detail)
     return Difference(OTHER_STRICTER, parser, rules.other_stricter(parser, other.detail), other.detail)
+
+
+def ends(evy, reference):
+    """Where evy's own count of bytes puts the end of a request in another place than the reference."""
+    if any(here != there for here, there in zip(evy.ends, reference.ends)):
+        yield Difference(SEES, "reference", None, "another end")
+
+
+def streamed(evy, streamed):
+    """The same server with body=stream: the handler tells of a broken body, all else is the same."""
+    if evy.requests != streamed.requests or evy.end != streamed.end or evy.ends != streamed.ends:
+        yield Difference(SEES, "reference", None, f"streamed: {streamed.end} {streamed.detail}")
 
 
 def laxities(evy, reference):

@@ -8,6 +8,7 @@ The exit status is 1 where a difference has no rule.
 """
 import argparse
 import collections
+import gc
 import multiprocessing
 import sys
 import time
@@ -53,10 +54,30 @@ class Findings:
                 self.examples[name] = data
 
 
-def differences(data, evy, outcomes=None):
+class Evy:
+    """Two servers: one takes bodies before the handler runs, the other lets them stream."""
+
+    def __init__(self, program, name):
+        self.targets = [
+            Target(program, f"{name}-{body}", f"body={body}", *OPTIONS) for body in ("buffer", "stream")]
+
+    def ask(self, inputs):
+        """A pair of outcomes for each input."""
+        for target in self.targets:
+            target.send(inputs)
+        return list(zip(*(target.receive(len(inputs)) for target in self.targets)))
+
+    def stop(self):
+        for target in self.targets:
+            target.stop()
+
+
+def differences(data, pair):
     """All of them, of evy's outcome with every other parser's."""
+    evy, streamed = pair
     reference = parse_reference(data)
-    found = list(compare.laxities(evy, reference))
+    found = [*compare.laxities(evy, reference), *compare.ends(evy, reference)]
+    found += compare.streamed(evy, streamed)
     found.append(compare.difference("reference", data, evy, reference, reference))
     for name, parse in PARSERS.items():
         found.append(compare.difference(name, data, evy, parse(data), reference))
@@ -72,19 +93,20 @@ def batches(generator, examples):
 
 
 def work(program, seed, job, seconds):
-    """One process: evy works on the next batch while the others are asked about this one."""
+    """One process: each batch goes to evy, then to the others."""
     until = time.monotonic() + seconds
     examples = generate.seeds()
     generator = generate.Generator(f"{seed}/{job}", examples)
-    target = Target(program, str(job), *OPTIONS)
-    findings, waiting = Findings(), []
+    evy = Evy(program, str(job))
+    findings = Findings()
+    gc.disable()
     for batch in batches(generator, examples):
-        target.send(batch)
-        for data, evy in zip(batch, target.receive(len(batch))):
-            findings.add(data, differences(data, evy))
+        for data, pair in zip(batch, evy.ask(batch)):
+            findings.add(data, differences(data, pair))
+        gc.collect(1)
         if time.monotonic() > until:
             break
-    target.stop()
+    evy.stop()
     return findings
 
 
@@ -116,7 +138,7 @@ def print_table(findings):
 
 # MARK: one input
 
-def minimised(target, data, name):
+def minimised(evy, data, name):
     """Delta debugging: leaves out pieces, halves first, as long as the difference stays."""
     steps = MINIMISING_STEPS
     size = len(data) // 2
@@ -125,7 +147,7 @@ def minimised(target, data, name):
         while at < len(data) and steps > 0:
             steps -= 1
             shorter = data[:at] + data[at + size:]
-            if any(d.name == name for d in differences(shorter, target.ask(shorter)[0])):
+            if any(d.name == name for d in differences(shorter, evy.ask([shorter])[0])):
                 data = shorter
             else:
                 at += size
@@ -133,15 +155,17 @@ def minimised(target, data, name):
     return data
 
 
-def explain(target, data):
+def explain(evy, data):
     print(f"  {show(data)}")
-    evy = target.ask(data)[0]
-    print(f"  evy\n{evy.text()}")
+    pair = evy.ask([data])[0]
+    print(f"  evy\n{pair[0].text()}")
+    if pair[1][:2] != pair[0][:2]:
+        print(f"  evy, body=stream\n{pair[1].text()}")
     for name, parse in [("reference", parse_reference), *PARSERS.items()]:
         outcome = parse(data)
-        if outcome[:2] != evy[:2]:
+        if outcome[:2] != pair[0][:2]:
             print(f"  {name}\n{outcome.text()}")
-    for difference in differences(data, evy):
+    for difference in differences(data, pair):
         print(f"  = {difference.name}: {difference.rule or 'NO RULE'}")
 
 
@@ -154,19 +178,19 @@ def main():
     parser.add_argument("--show")
     arguments = parser.parse_args()
     if arguments.show is not None:
-        target = Target(arguments.target, "show", *OPTIONS)
-        explain(target, generate.unescape(arguments.show.encode()))
-        target.stop()
+        evy = Evy(arguments.target, "show")
+        explain(evy, generate.unescape(arguments.show.encode()))
+        evy.stop()
         return 0
     findings = compare_all(arguments.target, arguments.seed, arguments.jobs, arguments.seconds)
     if not findings.examples:
         return 0
-    target = Target(arguments.target, "minimise", *OPTIONS)
+    evy = Evy(arguments.target, "minimise")
     print(f"\n{len(findings.examples)} differences without a rule (seed {arguments.seed}); minimised:")
     for name, data in sorted(findings.examples.items()):
         print(f"\n{name}")
-        explain(target, minimised(target, data, name))
-    target.stop()
+        explain(evy, minimised(evy, data, name))
+    evy.stop()
     return 1
 
 

@@ -5,6 +5,7 @@ Each is driven as its own server drives it, by what it exports; limits are kept 
 appends the complete requests to a list and returns the end, with a detail where it refuses.
 """
 import asyncio
+from types import SimpleNamespace
 
 import h11
 import httptools
@@ -18,8 +19,6 @@ from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser
 
 from outcome import CLOSED, OPEN, REFUSED, SWITCHED, Outcome, Request
-
-EMPTY_ANSWER = [("content-length", "0")]
 
 
 def parse_h11(data, requests):
@@ -41,12 +40,16 @@ def parse_h11(data, requests):
             fields = tuple((bytes(n), bytes(v)) for n, v in head.headers)
             requests.append(
                 Request(head.method, head.target, head.http_version, fields, b"".join(body)))
-            # 404, because a success would grant what CONNECT asks for.
-            connection.send(h11.Response(status_code=404, headers=EMPTY_ANSWER))
-            connection.send(h11.EndOfMessage())
-            if connection.our_state is not h11.DONE:
+            if connection.their_state is h11.MIGHT_SWITCH_PROTOCOL:
+                # 404, because a success would grant what CONNECT asks for.
+                connection.send(h11.Response(status_code=404, headers=[("content-length", "0")]))
+                connection.send(h11.EndOfMessage())
+            if connection.their_state is h11.MUST_CLOSE:
                 return CLOSED
-            connection.start_next_cycle()
+            # What start_next_cycle() would lead to behind any answer.
+            rest, _ = connection.trailing_data
+            connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
+            connection.receive_data(rest)
         else:
             return OPEN
 
@@ -97,9 +100,18 @@ def parse_httptools(data, requests):
     return CLOSED if callbacks.closes else OPEN
 
 
-GUNICORN = Config()
-GUNICORN.set("http_parser", "python")
-GUNICORN.set("header_map", "dangerous")
+def gunicorn_settings():
+    """Its defaults, looked up once: Config would do it at every use."""
+    config = Config()
+    config.set("http_parser", "python")
+    config.set("header_map", "dangerous")
+    networks = config.forwarded_allow_networks()
+    return SimpleNamespace(
+        **{name: getattr(config, name) for name in config.settings},
+        is_ssl=config.is_ssl, forwarded_allow_networks=lambda: networks)
+
+
+GUNICORN = gunicorn_settings()
 
 
 def parse_gunicorn(data, requests):

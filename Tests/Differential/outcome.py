@@ -25,6 +25,8 @@ class Outcome(NamedTuple):
     detail: str = ""
     # Of the reference only: (index of a request, the rule it breaks without being refused).
     remarks: tuple = ()
+    # Of evy and the reference: where in the input each request ends.
+    ends: tuple = ()
 
     def state(self, index):
         return "request" if index < len(self.requests) else self.end

@@ -48,7 +48,7 @@ class Incomplete(Exception):
 
 
 def parse_reference(data):
-    requests, remarks, position = [], [], 0
+    requests, remarks, ends, position = [], [], [], 0
     end = OPEN, ""
     try:
         while True:
@@ -57,6 +57,7 @@ def parse_reference(data):
                 break
             request, position, closes = message(data, position)
             requests.append(request)
+            ends.append(position)
             remark = spelling(request.target)
             if remark:
                 remarks.append((len(requests) - 1, remark))
@@ -67,7 +68,7 @@ def parse_reference(data):
         end = REFUSED, str(refusal)
     except Incomplete as incomplete:
         end = OPEN, str(incomplete)
-    return Outcome(requests, *end, tuple(remarks))
+    return Outcome(requests, *end, tuple(remarks), tuple(ends))
 
 
 def message(data, position):

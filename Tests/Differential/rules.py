@@ -46,7 +46,8 @@ LATER = {
 # evy takes what the reference remarks or refuses.
 LAXER = {
     "target byte over 0x7f: RFC 3986 2": "evy takes raw bytes over 0x7f in targets: old clients send them",
-    "target percent sign: RFC 3986 2.1": "evy leaves percent signs alone that encode nothing: browsers send them",
+    "target percent sign: RFC 3986 2.1":
+        "evy leaves a percent sign alone that encodes nothing: browsers send it",
     "target character: RFC 3986 3.3": "evy takes the characters in targets that browsers do not encode",
 }
 
@@ -74,7 +75,8 @@ OTHERS_STRICTER = [(parser, re.compile(words), rule) for parser, words, rule in 
     ("gunicorn", r"InvalidRequestLine", "gunicorn takes ASCII in targets only: RFC 3986 2"),
     ("gunicorn", r"InvalidRequestMethod",
      "gunicorn takes usual methods only, 3 to 20 capitals: RFC 9110 9.1"),
-    ("h11", r"conflicting Content-Length", "h11 reads framing fields in trailers as framing: RFC 9110 6.5.1"),
+    ("h11", r"conflicting Content-Length|Transfer-Encoding",
+     "h11 reads framing fields in trailers as framing: RFC 9110 6.5.1"),
     ("h11", r"bad Content-Length", "h11 takes 20 digits of a Content-Length: RFC 9110 8.6"),
     ("h11", r"illegal request line", "h11 takes ASCII in targets only: RFC 3986 2"),
     ("h11", r"no request line received", "h11 skips no empty line: RFC 9112 2.2 [should]"),

@@ -60,9 +60,25 @@ static void put_hex(text *out, const void *bytes, size_t length) {
   }
 }
 
+/* The whole body, whichever way option body has it come. */
+static int64_t take_body(evy_req *req, text *body) {
+  size_t length = 0;
+  const void *whole = evy_body_buffer(req, &length);
+  if (whole != NULL) {
+    put(body, whole, length);
+    return 0;
+  }
+  char piece[512];
+  int64_t count = 0;
+  while ((count = evy_body_read(req, piece, sizeof piece, PATIENCE_MS)) > 0) {
+    put(body, piece, (size_t)count);
+  }
+  return count;
+}
+
 /* Items in hexadecimal, parted by "/": method, target, protocol, host, fields (R4), body, trailers (R4),
  * bytes of the request on the wire. */
-static void record(evy_req *req, text *out) {
+static void record(evy_req *req, const text *body, text *out) {
   static const char *const names[] = {"REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL", "HTTP_HOST"};
   size_t length = 0;
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -73,8 +89,7 @@ static void record(evy_req *req, text *out) {
   const char *fields = evy_req_headers(req, &length);
   put_hex(out, fields, fields == NULL ? 0 : length);
   put(out, "/", 1);
-  const char *body = evy_body_buffer(req, &length);
-  put_hex(out, body, body == NULL ? 0 : length);
+  put_hex(out, body->bytes, body->length);
   put(out, "/", 1);
   const char *trailers = evy_body_trailers(req, &length);
   put_hex(out, trailers, trailers == NULL ? 0 : length);
@@ -85,14 +100,22 @@ static void record(evy_req *req, text *out) {
 
 static void handle(void *user, evy_req *req) {
   (void)user;
-  text out = {0};
-  put(&out, "Record", sizeof "Record");
-  record(req, &out);
+  text out = {0}, body = {0};
+  int64_t failure = take_body(req, &body);
+  if (failure == 0) {
+    put(&out, "Record", sizeof "Record");
+    record(req, &body, &out);
+  } else {
+    const char *name = evy_strname((evy_status)failure);
+    put(&out, "Broken", sizeof "Broken");
+    put(&out, name, strlen(name));
+  }
   put(&out, "", 1);
-  evy_status st = evy_respond(req, 200, NULL, out.bytes, out.length, NULL, 0);
+  evy_status st = evy_respond(req, failure == 0 ? 200 : 400, NULL, out.bytes, out.length, NULL, 0);
   if (st != EVY_OK && st != EVY_E_GONE) {
     fail("answer", evy_strname(st));
   }
+  free(body.bytes);
   free(out.bytes);
 }
 

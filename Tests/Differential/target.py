@@ -9,6 +9,7 @@ from outcome import CLOSED, OPEN, REFUSED, Outcome, Request
 
 STATUS = re.compile(rb"HTTP/1\.1 (\d\d\d) ([^\r]*)\r\n")
 LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n")
+BROKEN = re.compile(rb"\r\nBroken: ([A-Z_]+)\r\n")
 RECORD = re.compile(rb"\r\nRecord: ([0-9a-f/]+)\r\n")
 
 
@@ -46,7 +47,7 @@ class Target:
 
 def outcome(answer):
     """Reads what the server sent: an answer for each request it handed out, at most one refusal behind."""
-    requests, position = [], 0
+    requests, ends, position = [], [0], 0
     while position < len(answer):
         status = STATUS.match(answer, position)
         end = answer.find(b"\r\n\r\n", position)
@@ -58,17 +59,22 @@ def outcome(answer):
             continue
         closes = b"\r\nConnection: close\r\n" in head
         record = RECORD.search(head)
+        broken = BROKEN.search(head)
+        if broken is not None and broken[1] == b"EVY_E_GONE":
+            break  # the handler had it stream in, and its end never came
         if record is None:
-            position += int(LENGTH.search(head)[1])
+            position += int(LENGTH.search(head)[1]) if broken is None else 0
             if not closes or position != len(answer):
                 raise RuntimeError(f"a refusal that does not end the connection: {answer!r}")
-            return Outcome(requests, REFUSED, f"{status[1].decode()} {status[2].decode()}")
+            detail = f"{status[1].decode()} {status[2].decode()}"
+            return Outcome(requests, REFUSED, detail, ends=tuple(ends[1:]))
         requests.append(request(record[1]))
+        ends.append(ends[-1] + int(record[1].rpartition(b"/")[2]))
         if closes:
             if position != len(answer):
                 raise RuntimeError(f"something follows Connection: close: {answer!r}")
-            return Outcome(requests, CLOSED)
-    return Outcome(requests, OPEN)
+            return Outcome(requests, CLOSED, ends=tuple(ends[1:]))
+    return Outcome(requests, OPEN, ends=tuple(ends[1:]))
 
 
 def request(record):
