@@ -22,8 +22,11 @@ from target import Target
 
 BATCH = 256
 MINIMISING_STEPS = 2000
-# No limit on bodies, for lengths near 2^63; the other limits are far above any input.
-OPTIONS = ("max_body_size=0",)
+# No limit on bodies, for lengths near 2^63; the other limits are far above any input. No deadline: on a busy
+# machine the second piece of an input may be late.
+OPTIONS = (
+    "max_body_size=0", "header_timeout=-1", "body_timeout=-1", "body_min_rate=0", "idle_timeout=-1",
+    "linger_timeout=1m")
 
 
 class Findings:

@@ -18,7 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { AT_ONCE = 64, PATIENCE_MS = 20000, BETWEEN_MS = 1 };
+enum { AT_ONCE = 64, PATIENCE_MS = 120000, BETWEEN_MS = 1 };
 
 static int fail(const char *what, const char *text) {
   fprintf(stderr, "target: %s: %s\n", what, text);
