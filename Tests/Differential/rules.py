@@ -55,7 +55,8 @@ LAXER = {
 PERSISTENCE = {
     ("gunicorn", "goes on"): "gunicorn reads Connection as one value: RFC 9110 7.6.1 has a list",
     ("waitress", "goes on"): "waitress reads Connection as one value: RFC 9110 7.6.1 has a list",
-    ("llhttp", "goes on"): "llhttp lets keep-alive outvote close, and obeys Proxy-Connection: RFC 9112 9.3",
+    ("llhttp", "goes on"):
+        "llhttp in 1.0 lets keep-alive outvote close, obeys Proxy-Connection: RFC 9112 9.3",
     ("gunicorn",
      "closed"): "gunicorn reads Connection as one value, and the first: RFC 9110 7.6.1 has a list",
     ("waitress", "closed"): "waitress reads Connection as one value: RFC 9110 7.6.1 has a list",
