@@ -74,7 +74,7 @@ def difference(parser, data, evy, other, reference):
     """The Difference of evy and another parser (which may be the reference itself), or None."""
     found = first_difference(parser, data, evy, other, reference)
     if found is not None and found.rule is None:
-        return found._replace(rule=rules.whole(parser, other))
+        return found._replace(rule=rules.whole(parser, evy, other))
     return found
 
 

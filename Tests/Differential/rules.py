@@ -57,13 +57,15 @@ PERSISTENCE = {
     ("waitress", "goes on"): "waitress reads Connection as one value: RFC 9110 7.6.1 has a list",
     ("llhttp", "goes on"):
         "llhttp in 1.0 lets keep-alive outvote close, obeys Proxy-Connection: RFC 9112 9.3",
-    ("gunicorn",
-     "closed"): "gunicorn reads Connection as one value, and the first: RFC 9110 7.6.1 has a list",
+    ("llhttp", "closed"): "llhttp obeys Connection in trailers: RFC 9110 6.5.1",
+    ("gunicorn", "closed"): "gunicorn reads Connection as one value: RFC 9110 7.6.1 has a list",
     ("waitress", "closed"): "waitress reads Connection as one value: RFC 9110 7.6.1 has a list",
     ("h11", "closed"): "h11 closes behind every request of HTTP/1.0: RFC 9112 9.3 lets it",
     ("aiohttp", "switched"): "aiohttp switches at Upgrade and CONNECT: RFC 9110 7.8, 9.3.6",
     ("llhttp", "switched"): "llhttp switches at Upgrade and CONNECT: RFC 9110 7.8, 9.3.6",
 }
+
+PREFACE_RULE = "llhttp keeps PRI for HTTP/2: RFC 9113 3.4"
 
 # Another parser refuses what the RFC and evy take: (parser, its words, the rule).
 OTHERS_STRICTER = [(parser, re.compile(words), rule) for parser, words, rule in (
@@ -83,7 +85,7 @@ OTHERS_STRICTER = [(parser, re.compile(words), rule) for parser, words, rule in 
     ("h11", r"no request line received", "h11 skips no empty line: RFC 9112 2.2 [should]"),
     ("llhttp", r"Content-Length|Transfer-Encoding",
      "llhttp reads framing fields in trailers as framing: RFC 9110 6.5.1"),
-    ("llhttp", r"HTTP/2 Connection Preface", "llhttp keeps PRI for HTTP/2: RFC 9113 3.4"),
+    ("llhttp", r"HTTP/2 Connection Preface", PREFACE_RULE),
     ("llhttp", r"method", "llhttp knows a list of methods: RFC 9110 9.1 has a token"),
     ("llhttp", r"Invalid HTTP version",
      "llhttp knows 1.0 and 1.1 only: RFC 9110 2.5 reads higher ones as 1.1"),
@@ -110,8 +112,10 @@ def other_stricter(parser, detail):
     return None
 
 
-def whole(parser, other):
+def whole(parser, evy, other):
     """What explains any difference, also behind the place where it began."""
+    if parser == "llhttp" and any(r.method == b"PRI" for r in evy.requests):
+        return PREFACE_RULE
     if parser == "llhttp" and other.end == SWITCHED:
         return "llhttp takes no body of a request with Upgrade: RFC 9110 7.8 sends it before the switch"
     if parser == "waitress" and any(re.fullmatch(rb"1\.[2-9]", r.version) for r in other.requests):
