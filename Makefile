@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test tools install differential bench format clean
+.PHONY: run lib test tools install bench format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -37,7 +37,8 @@ install: ## library, header, evy.pc and CMake package into PREFIX
 	cmake --build build
 	cmake --install build --strip --prefix $(PREFIX)
 
-differential: lib ## compares the HTTP/1 parser with others; SECONDS=600 SEED=n JOBS=2
+.PHONY: differential
+differential: lib ## compares the HTTP/1 parser with others for SECONDS=600, SEED=n, JOBS=2
 	@.ci/need.sh $(NEEDED) python3 python3-venv
 	@Tests/Differential/run.sh $(or $(SECONDS),600) $(or $(SEED),$$(date +%s)) --jobs $(or $(JOBS),2)
 

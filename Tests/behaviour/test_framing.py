@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 # test_framing - malformed and hostile requests: the right refusal, one response, closed, none smuggled.
 
-import socket
 import time
 
 import pytest
@@ -211,18 +210,3 @@ def test_reset_is_not_what_a_refused_client_sees(shared):
                 assert connection.response().status == 400
             except Reset:
                 pytest.fail("the refusal was destroyed by a reset")
-
-
-@pytest.mark.parametrize(
-    "body", [b"Content-Length: 99\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc"],
-    ids=["length", "chunks"])
-def test_a_body_that_broke_off_takes_nothing_from_the_next_client(shared, body):
-    """Its memory is used again: what follows the next request in the same packet is no rest of that body."""
-    with Connection(shared) as leaver:
-        leaver.send(POST + body)
-        leaver.socket.shutdown(socket.SHUT_WR)
-        assert leaver.ending() == (b"", "eof")
-    with Connection(shared) as connection:
-        connection.send(GET + b"\r\n" + head(b"Host: x", start=b"GET /hello HTTP/1.1"))
-        assert connection.response().status == 200
-        assert connection.response().body == b"Hello, World!\r\n"

@@ -15,7 +15,8 @@ extension UnsafeMutablePointer<Exchange> {
     var takesInput: Bool {
         switch pointee.stage {
         case .readingHead: return true
-        // Not behind a request without a body: what follows it is the next request.
+        // Without a body nothing of what follows is its own, and the reader is still that of an earlier
+        // request, perhaps another client's, which it would read on.
         case .readingBody: return pointee.bodyEnd == .open
         case .serving: return isAwaitingBody
         case .hooking, .finished: return false

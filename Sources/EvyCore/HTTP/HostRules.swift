@@ -36,62 +36,46 @@ enum HostRules {
         return index > range.lower ? index : nil
     }
 
-    /// "[" IPv6address "]": eight groups, or fewer around one "::"; the last two may be an IPv4address.
-    /// An address of a later version (IPvFuture) is none that anybody has.
+    /// "[" IPv6address "]": eight groups of one to four digits, a "::" for one or more of them, the last two
+    /// perhaps as IPv4. Neither a zone nor an address of a future version is one (RFC 3986 section 3.2.2).
     private static func endOfAddress(_ bytes: RawSpan, _ range: ByteRange) -> Int? {
         var index = range.lower &+ 1
         var groups = 0
         var hasGap = false
-        if isGap(bytes, index) {
+        if bytes.byte(index) == ASCII.colon {
+            guard bytes.byte(index &+ 1) == ASCII.colon else { return nil }
             hasGap = true
             index &+= 2
-            if bytes.byte(index) == 0x5d { return endOfBrackets(index, range) }
         }
-        while true {
-            let end = endOfGroup(bytes, index)
-            if bytes.byte(end) == 0x2e {
-                guard let end = endOfIPv4(bytes, index) else { return nil }
+        while index < range.upper, bytes.byte(index) != 0x5d {
+            guard groups < 8 else { return nil }
+            let start = index
+            while ASCII.isHexDigit(bytes.byte(index)) { index &+= 1 }
+            if bytes.byte(index) == 0x2e {
+                guard groups <= 6, let end = endOfIPv4(bytes, start) else { return nil }
                 groups &+= 2
-                guard bytes.byte(end) == 0x5d, hasGap ? groups < 8 : groups == 8 else { return nil }
-                return endOfBrackets(end, range)
+                index = end
+                break
             }
-            guard end > index else { return nil }
+            guard index > start, index &- start <= 4 else { return nil }
             groups &+= 1
-            index = end
-            if bytes.byte(index) == 0x5d { break }
-            guard groups < 8, bytes.byte(index) == ASCII.colon else { return nil }
-            if isGap(bytes, index) {
-                guard !hasGap else { return nil }
+            guard bytes.byte(index) == ASCII.colon else { break }
+            index &+= 1
+            if bytes.byte(index) == ASCII.colon {
+                if hasGap { return nil }
                 hasGap = true
                 index &+= 1
-                if bytes.byte(index &+ 1) == 0x5d {
-                    index &+= 1
-                    break
-                }
+            } else if bytes.byte(index) == 0x5d {
+                return nil
             }
-            index &+= 1
         }
-        guard bytes.byte(index) == 0x5d, hasGap ? groups < 8 : groups == 8 else { return nil }
-        return endOfBrackets(index, range)
+        guard index < range.upper, bytes.byte(index) == 0x5d, hasGap ? groups <= 7 : groups == 8 else {
+            return nil
+        }
+        return index &+ 1
     }
 
-    private static func isGap(_ bytes: RawSpan, _ index: Int) -> Bool {
-        bytes.byte(index) == ASCII.colon && bytes.byte(index &+ 1) == ASCII.colon
-    }
-
-    /// The bytes behind `range` may hold a bracket as well.
-    private static func endOfBrackets(_ index: Int, _ range: ByteRange) -> Int? {
-        index < range.upper ? index &+ 1 : nil
-    }
-
-    /// Behind one to four hexadecimal digits; the fifth is left over, and no byte that may follow.
-    private static func endOfGroup(_ bytes: RawSpan, _ lower: Int) -> Int {
-        var index = lower
-        while index < lower &+ 4, ASCII.isHexDigit(bytes.byte(index)) { index &+= 1 }
-        return index
-    }
-
-    /// Four numbers up to 255 without zeros in front, parted by dots.
+    /// Four numbers up to 255, without leading zeros.
     private static func endOfIPv4(_ bytes: RawSpan, _ lower: Int) -> Int? {
         var index = lower
         for part in 0..<4 {
@@ -99,15 +83,14 @@ enum HostRules {
                 guard bytes.byte(index) == 0x2e else { return nil }
                 index &+= 1
             }
-            let first = index
+            let start = index
             var number = 0
-            while index < first &+ 3, ASCII.isDigit(bytes.byte(index)) {
+            while ASCII.isDigit(bytes.byte(index)), index &- start < 3 {
                 number = number &* 10 &+ Int(bytes.byte(index) &- 0x30)
                 index &+= 1
             }
-            guard index > first, number < 256, index == first &+ 1 || bytes.byte(first) != 0x30 else {
-                return nil
-            }
+            guard index > start, number <= 255 else { return nil }
+            if bytes.byte(start) == 0x30, index &- start > 1 { return nil }
         }
         return index
     }

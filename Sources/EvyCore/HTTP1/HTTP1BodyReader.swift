@@ -22,6 +22,7 @@ struct HTTP1BodyReader: BitwiseCopyable {
     private enum State: UInt8, BitwiseCopyable {
         case fixedLength
         case chunkSize
+        case chunkSizeBlank
         case chunkExtension
         case chunkSizeLineFeed
         case chunkData
@@ -115,8 +116,8 @@ struct HTTP1BodyReader: BitwiseCopyable {
                 // The CR of the empty line is none of theirs.
                 let end = state == .lastLineFeed ? index &- 1 : index
                 if end > start { return .trailer(start: start, count: end &- start, next: index) }
-            case .chunkSize, .chunkExtension, .chunkSizeLineFeed, .chunkDataReturn, .chunkDataLineFeed,
-                .lastLineFeed:
+            case .chunkSize, .chunkSizeBlank, .chunkExtension, .chunkSizeLineFeed, .chunkDataReturn,
+                .chunkDataLineFeed, .lastLineFeed:
                 guard index < bytes.byteCount else { return .needMore(next: index) }
                 try takeByte(bytes.byte(index))
                 index &+= 1
@@ -127,8 +128,8 @@ struct HTTP1BodyReader: BitwiseCopyable {
     private var isInTrailer: Bool {
         switch state {
         case .trailerStart, .trailerName, .trailerValue, .trailerLineFeed: true
-        case .fixedLength, .chunkSize, .chunkExtension, .chunkSizeLineFeed, .chunkData, .chunkDataReturn,
-            .chunkDataLineFeed, .lastLineFeed, .ended, .failed:
+        case .fixedLength, .chunkSize, .chunkSizeBlank, .chunkExtension, .chunkSizeLineFeed, .chunkData,
+            .chunkDataReturn, .chunkDataLineFeed, .lastLineFeed, .ended, .failed:
             false
         }
     }
@@ -161,6 +162,7 @@ extension HTTP1BodyReader {
     private mutating func takeFraming(_ byte: UInt8) throws(HTTPError) {
         switch state {
         case .chunkSize: try takeSize(byte)
+        case .chunkSizeBlank: try takeBlank(byte)
         case .chunkExtension: try takeExtension(byte)
         case .chunkSizeLineFeed:
             guard byte == ASCII.lineFeed else { throw .malformedChunkSize }
@@ -177,7 +179,7 @@ extension HTTP1BodyReader {
         }
     }
 
-    /// 1*HEXDIG, at most sixteen of them, straight up to ";" or CR: no sign, no blank, no "0x".
+    /// 1*HEXDIG, at most sixteen of them, up to ";" or CR: no sign, no "0x", no blank but before ";".
     private mutating func takeSize(_ byte: UInt8) throws(HTTPError) {
         let digit = ASCII.hexValue(byte)
         if digit != 0xff {
@@ -192,15 +194,28 @@ extension HTTP1BodyReader {
             state = .chunkSizeLineFeed
         } else if byte == 0x3b {
             state = .chunkExtension
-            extensionPart = .beforeName
+            try countExtension()
+        } else if ASCII.isBlank(byte) {
+            state = .chunkSizeBlank
             try countExtension()
         } else {
             throw .malformedChunkSize
         }
     }
 
-    /// Extensions are read past, but bounded and by their grammar: where a quoted value would end is nothing
-    /// to have two opinions about, and a line end in them is CR LF or nothing.
+    /// Blanks may stand before the ";" of an extension (BWS, which a recipient must read past: RFC 9110
+    /// section 5.6.3), and nowhere else: "3 " with a line end behind it is no size.
+    private mutating func takeBlank(_ byte: UInt8) throws(HTTPError) {
+        if byte == 0x3b {
+            state = .chunkExtension
+        } else if !ASCII.isBlank(byte) {
+            throw .malformedChunkSize
+        }
+        try countExtension()
+    }
+
+    /// Extensions are read past, but bounded, and a line end in them is CR LF or nothing.
+    /// They keep to their grammar: where a quoted value ends is nothing to have two opinions about.
     private mutating func takeExtension(_ byte: UInt8) throws(HTTPError) {
         if byte == ASCII.carriageReturn {
             switch extensionPart {
@@ -249,6 +264,7 @@ extension HTTP1BodyReader {
 
     private mutating func beginChunk() throws(HTTPError) {
         sizeDigits = 0
+        extensionPart = .beforeName
         extensionBytes = 0
         if remaining == 0 {
             state = .trailerStart
@@ -288,8 +304,8 @@ extension HTTP1BodyReader {
         case .trailerLineFeed:
             guard byte == ASCII.lineFeed else { throw .malformedTrailer }
             state = .trailerStart
-        case .fixedLength, .chunkSize, .chunkExtension, .chunkSizeLineFeed, .chunkData, .chunkDataReturn,
-            .chunkDataLineFeed, .ended, .failed:
+        case .fixedLength, .chunkSize, .chunkSizeBlank, .chunkExtension, .chunkSizeLineFeed, .chunkData,
+            .chunkDataReturn, .chunkDataLineFeed, .ended, .failed:
             return
         }
         guard trailerBytes < trailerMax else { throw .trailerTooLarge }
