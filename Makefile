@@ -40,6 +40,11 @@ install: ## library, header, evy.pc and CMake package into PREFIX
 	cmake --build build
 	cmake --install build --strip --prefix $(PREFIX)
 
+.PHONY: differential
+differential: lib ## compares the HTTP/1 parser with others for SECONDS=600, SEED=n, JOBS=2
+	@.ci/need.sh $(NEEDED) python3 python3-venv
+	@Tests/Differential/run.sh $(or $(SECONDS),600) $(or $(SEED),$$(date +%s)) --jobs $(or $(JOBS),2)
+
 bench: lib ## compares with other servers, writes Benchmarks/results
 	@Benchmarks/run
 

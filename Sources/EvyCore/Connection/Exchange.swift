@@ -228,6 +228,10 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.nextUnsent = nil
         pointee.stage = .readingHead
         pointee.parser = HTTP1HeadParser()
+        // Of a body that broke off: the next request on this memory may have none, and start none.
+        if !pointee.bodyReader.isEnded {
+            pointee.bodyReader = HTTP1BodyReader(framing: .none, bodyBytesMax: 0)
+        }
         pointee.silentBytesBehind = 0
         pointee.silentAnswersBehind = 0
         pointee.sending.clear(keepingCapacity: 0)

@@ -37,7 +37,21 @@ struct HTTP1BodyReader: BitwiseCopyable {
         case failed
     }
 
+    /// Where in an extension the reader is: BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ].
+    private enum ExtensionPart: UInt8, BitwiseCopyable {
+        case beforeName
+        case name
+        case behindName
+        case beforeValue
+        case value
+        case quoted
+        case escaped
+        case quoteEnd
+        case behindValue
+    }
+
     private var state: State
+    private var extensionPart: ExtensionPart = .beforeName
     private var failure: HTTPError = .malformedChunkSize
     private var sizeDigits: UInt8 = 0
     private var extensionBytes: UInt32 = 0
@@ -201,13 +215,43 @@ extension HTTP1BodyReader {
     }
 
     /// Extensions are read past, but bounded, and a line end in them is CR LF or nothing.
+    /// They keep to their grammar: where a quoted value ends is nothing to have two opinions about.
     private mutating func takeExtension(_ byte: UInt8) throws(HTTPError) {
         if byte == ASCII.carriageReturn {
-            state = .chunkSizeLineFeed
+            switch extensionPart {
+            case .name, .value, .quoteEnd: state = .chunkSizeLineFeed
+            case .beforeName, .behindName, .beforeValue, .quoted, .escaped, .behindValue:
+                throw .malformedChunkExtension
+            }
             return
         }
-        guard ASCII.isFieldValueByte(byte) else { throw .malformedChunkExtension }
+        guard let next = Self.partBehind(extensionPart, byte) else { throw .malformedChunkExtension }
+        extensionPart = next
         try countExtension()
+    }
+
+    /// The part that `byte` leads to; nil: it may not stand here.
+    private static func partBehind(_ part: ExtensionPart, _ byte: UInt8) -> ExtensionPart? {
+        let isBlank = ASCII.isBlank(byte)
+        switch part {
+        case .beforeName: return isBlank ? .beforeName : ASCII.isTokenChar(byte) ? .name : nil
+        case .beforeValue:
+            return isBlank ? .beforeValue : byte == 0x22 ? .quoted : ASCII.isTokenChar(byte) ? .value : nil
+        case .quoted:
+            if byte == 0x22 { return .quoteEnd }
+            if byte == 0x5c { return .escaped }
+            return ASCII.isFieldValueByte(byte) ? .quoted : nil
+        case .escaped: return ASCII.isFieldValueByte(byte) ? .quoted : nil
+        case .name, .behindName:
+            if byte == 0x3b { return .beforeName }
+            if byte == 0x3d { return .beforeValue }
+            if isBlank { return .behindName }
+            return part == .name && ASCII.isTokenChar(byte) ? .name : nil
+        case .value, .quoteEnd, .behindValue:
+            if byte == 0x3b { return .beforeName }
+            if isBlank { return .behindValue }
+            return part == .value && ASCII.isTokenChar(byte) ? .value : nil
+        }
     }
 
     private mutating func countExtension() throws(HTTPError) {
@@ -220,6 +264,7 @@ extension HTTP1BodyReader {
 
     private mutating func beginChunk() throws(HTTPError) {
         sizeDigits = 0
+        extensionPart = .beforeName
         extensionBytes = 0
         if remaining == 0 {
             state = .trailerStart
