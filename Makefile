@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test tools install bench format clean
+.PHONY: run lib test fuzz tools install bench format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -27,6 +27,9 @@ lib: ## .build/release/libevy.so, and its name at run time
 
 test: tools ## every check and test, in stages; one of them: Tests/run STAGE
 	@Tests/run
+
+fuzz: tools ## fuzzes each pure room and whole conversations, each for SECONDS (60)
+	@Tests/Fuzz/run.sh $(or $(SECONDS),60)
 
 tools: ## installs what the tests use
 	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)

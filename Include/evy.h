@@ -298,8 +298,9 @@ EVY_API const char *evy_server_address(evy_server *s, uint32_t listener);
 /* A server in a loop of yours: watch evy_server_fd for readability, wait for it at most
  * evy_server_deadline ms, then call evy_server_step; begin with any of the three instead of
  * evy_server_start.  Handlers run inside the steps, one at a time: option threads does not
- * count, and calls that would wait do not (as with threads=1).  The three may be called from
- * one thread at a time, not always the same.  evy_server_free ends such a server at once. */
+ * count, and calls that would wait do not (as with threads=1), between two steps neither where
+ * the thread is the one that steps.  The three may be called from one thread at a time, not
+ * always the same.  evy_server_free ends such a server at once. */
 
 /* The descriptor to watch (an epoll set): lent, do not close.  -1: evy_server_error has why. */
 EVY_API int evy_server_fd(evy_server *s);
