@@ -699,7 +699,8 @@ EVY_API const char *evy_end_name(int32_t end);
  * and their figures count what went through.  Either way the outcome is EVY_END_UPGRADED, and
  * EVY_STAT_STATUS is 0.  The server's stop waits for a pumped connection as for a request.
  * In the request's handler, or, where the request was retained, on any thread: the call waits until
- * the handler has returned.  With threads=1 do no I/O on it inside a handler: nobody would pump.
+ * the handler has returned (a thread that steps the server takes it in the handler, later it gets
+ * EVY_E_STATE).  With threads=1 do no I/O on it inside a handler: nobody would pump.
  * Errors: EVY_E_ARG, EVY_E_STATE (answered or begun, body not read to its end), EVY_E_GONE,
  * EVY_E_NOMEM (no descriptor; the request can still be answered). */
 EVY_API evy_status evy_req_take_socket(evy_req *req, int *fd);

@@ -141,13 +141,12 @@ private func checkName(_ bytes: [UInt8]) {
     if let name = TLSName(bytes) {
         require(TLSName(name.text) == name && !name.text.hasSuffix("."), "a name that is not itself")
         if let wildcard = name.wildcard {
-            require(
-                TLSName(wildcard.text) == wildcard
-                    || !name.text.dropFirst()
-                        .contains(".")
-                    || wildcard.text.split(separator: ".").count == 2)
+            // "*.org" is no name that a certificate may claim.
+            let isOwn = wildcard.text.split(separator: ".").count > 2
+            require(TLSName(wildcard.text) == (isOwn ? wildcard : nil), "another wildcard")
         }
     }
+    guard isToken(bytes[...]) else { return }
     let known = KnownField.named(bytes.span.bytes, ByteRange(0, bytes.count))
     let swapped = bytes.map { (0x41...0x5a).contains($0 & 0xdf) && $0 < 0x80 ? $0 ^ 0x20 : $0 }
     require(KnownField.named(swapped.span.bytes, ByteRange(0, bytes.count)) == known, "a name with a case")

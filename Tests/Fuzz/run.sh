@@ -75,6 +75,12 @@ compile_core() {
         -o "$directory/core$optimised.o"
 }
 
+# Every case of the conformance corpus is an input as well.
+seed_from_cases() {
+    python3 Tests/Fuzz/seed.py Tests/Conformance/http1 "$directory/corpus/HeadParserFuzz" \
+        "$directory/corpus/BodyFuzz"
+}
+
 # fuzz TARGET: one target, its figures in a line.
 fuzz() {
     local target=$1 program=rooms log
@@ -82,6 +88,10 @@ fuzz() {
     ln -sf "$program" "$directory/$target.fuzz"
     log=$directory/$target.log
     python3 Tests/Fuzz/pack.py unpack "Tests/Fuzz/corpus/$target.txt" "$directory/corpus/$target"
+    case "$target" in
+        ConversationFuzz) python3 Tests/Fuzz/conversation/seed.py "$directory/corpus/$target" ;;
+        HeadParserFuzz | BodyFuzz) seed_from_cases ;;
+    esac
     python3 Tests/Fuzz/pack.py unpack "Tests/Fuzz/regressions/$target.txt" "$directory/regressions/$target"
     if ! "$directory/$target.fuzz" -max_total_time="$seconds" -timeout=25 -max_len=512 -print_final_stats=1 \
         -dict=Tests/Fuzz/http1.dict -artifact_prefix="$directory/crash-$target-" \
