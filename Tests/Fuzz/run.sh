@@ -13,7 +13,7 @@ rooms="HeadParserFuzz BodyFuzz ProxyFuzz ResponseFuzz AccessFuzz OptionFuzz Text
 if [ $# -eq 0 ]; then set -- $rooms ConversationFuzz; fi
 mkdir -p "$directory"
 core=Sources/EvyCore
-flags="-sanitize=fuzzer,address -g -parse-as-library -swift-version 6 -use-ld=lld
+flags="-sanitize=fuzzer,address -gline-tables-only -parse-as-library -swift-version 6 -use-ld=lld
     -enable-upcoming-feature InternalImportsByDefault -enable-upcoming-feature ExistentialAny
     -enable-upcoming-feature MemberImportVisibility -I Include -I Sources/COpenSSL -I Sources/CSystem/include"
 # What a few seconds of fuzzing wait for is the compiler, what an hour waits for is the program.
@@ -29,7 +29,7 @@ once() {
     done
     shift
     local sum
-    sum=$(cat "${sources[@]}" Tests/Fuzz/run.sh | sha256sum)
+    sum=$({ cat "${sources[@]}" && echo "$flags $*"; } | sha256sum)
     if [ ! -e "$directory/$name" ] || [ "$(cat "$directory/$name.sum" 2>/dev/null)" != "$sum" ]; then
         "$@"
         echo "$sum" > "$directory/$name.sum"
@@ -51,8 +51,7 @@ compile_rooms() {
         [[ $file != *.swift ]] || swift+=("$file")
     done
     # shellcheck disable=SC2086
-    swiftc $flags -wmo -O -module-name EvyFuzz "${swift[@]}" -o "$directory/rooms" \
-        -emit-module-path "$directory/EvyFuzz.swiftmodule"
+    swiftc $flags -emit-executable -wmo -O -module-name EvyFuzz "${swift[@]}" -o "$directory/rooms"
 }
 
 build_conversation() {
