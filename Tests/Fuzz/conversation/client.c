@@ -35,8 +35,10 @@ void client_open(client *c) {
 
 void client_send(client *c, const uint8_t *bytes, size_t count) {
   if (c->fd < 0 || c->is_shut || count == 0) return;
-  /* What does not fit is lost: then a request is cut, which is as good as any other. */
-  (void)send(c->fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT);
+  /* What does not fit is lost: then a request is cut, which is as good as any other. Who sends on to a
+   * server that has closed, and does not linger, is reset: then bytes on their way are lost as well. */
+  bool is_sent = send(c->fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+  if (!is_sent && errno != EAGAIN) c->is_lossy = talk.is_lossy = true;
 }
 
 void client_shut(client *c) {
