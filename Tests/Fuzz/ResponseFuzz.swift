@@ -32,11 +32,11 @@ private struct Call {
         let result = block.withUnsafeBytes { block in
             lend(reason) { reason in
                 lend(server) { server in
-                    lend(Array("Sun, 06 Nov 1994 08:49:37 GMT".utf8)) { date in
+                    Array("Sun, 06 Nov 1994 08:49:37 GMT".utf8).withUnsafeBytes { date in
                         Result { () throws(ResponseError) in
                             try HTTP1ResponseWriter.writeHead(
                                 status: status, reason: reason, fields: block, bodyLength: length,
-                                facts: facts, date: date!, server: server, memo: &memo, into: &out)
+                                facts: facts, date: date, server: server, memo: &memo, into: &out)
                         }
                     }
                 }
