@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test conformance tools install bench format clean
+.PHONY: run lib test conformance fuzz tools install differential bench format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -31,6 +31,9 @@ test: tools ## every check and test, in stages; one of them: Tests/run STAGE
 conformance: tools lib ## every case of Tests/Conformance over sockets, cut in two at every point too
 	@python3 Tests/Conformance/run.py --cuts
 
+fuzz: tools ## fuzzes each pure room and whole conversations, each for SECONDS (60)
+	@Tests/Fuzz/run.sh $(or $(SECONDS),60)
+
 tools: ## installs what the tests use
 	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)
 
@@ -40,7 +43,6 @@ install: ## library, header, evy.pc and CMake package into PREFIX
 	cmake --build build
 	cmake --install build --strip --prefix $(PREFIX)
 
-.PHONY: differential
 differential: lib ## compares the HTTP/1 parser with others for SECONDS=600, SEED=n, JOBS=2
 	@.ci/need.sh $(NEEDED) python3 python3-venv
 	@Tests/Differential/run.sh $(or $(SECONDS),600) $(or $(SEED),$$(date +%s)) --jobs $(or $(JOBS),2)

@@ -298,8 +298,9 @@ EVY_API const char *evy_server_address(evy_server *s, uint32_t listener);
 /* A server in a loop of yours: watch evy_server_fd for readability, wait for it at most
  * evy_server_deadline ms, then call evy_server_step; begin with any of the three instead of
  * evy_server_start.  Handlers run inside the steps, one at a time: option threads does not
- * count, and calls that would wait do not (as with threads=1).  The three may be called from
- * one thread at a time, not always the same.  evy_server_free ends such a server at once. */
+ * count, and calls that would wait do not (as with threads=1), between two steps neither where
+ * the thread is the one that steps.  The three may be called from one thread at a time, not
+ * always the same.  evy_server_free ends such a server at once. */
 
 /* The descriptor to watch (an epoll set): lent, do not close.  -1: evy_server_error has why. */
 EVY_API int evy_server_fd(evy_server *s);
@@ -698,7 +699,8 @@ EVY_API const char *evy_end_name(int32_t end);
  * and their figures count what went through.  Either way the outcome is EVY_END_UPGRADED, and
  * EVY_STAT_STATUS is 0.  The server's stop waits for a pumped connection as for a request.
  * In the request's handler, or, where the request was retained, on any thread: the call waits until
- * the handler has returned.  With threads=1 do no I/O on it inside a handler: nobody would pump.
+ * the handler has returned (a thread that steps the server takes it in the handler, later it gets
+ * EVY_E_STATE).  With threads=1 do no I/O on it inside a handler: nobody would pump.
  * Errors: EVY_E_ARG, EVY_E_STATE (answered or begun, body not read to its end), EVY_E_GONE,
  * EVY_E_NOMEM (no descriptor; the request can still be answered). */
 EVY_API evy_status evy_req_take_socket(evy_req *req, int *fd);

@@ -65,54 +65,51 @@ private func outcome(_ bytes: [UInt8], _ cuts: [Int], _ settings: Settings) -> O
 }
 
 private func check(_ range: ByteRange, _ count: Int) {
-    precondition(range.lower <= range.upper && range.upper <= count, "a range outside the bytes")
+    require(range.lower <= range.upper && range.upper <= count, "a range outside the bytes")
 }
 
 private func checkAccepted(_ outcome: Outcome, _ bytes: [UInt8], _ settings: Settings) {
     let head = outcome.head
     let count = head.byteCount
-    precondition(count <= bytes.count && count <= settings.limits.headerBytesMax)
+    require(count <= bytes.count && count <= settings.limits.headerBytesMax)
     for range in [head.requestLine, head.methodName, head.target, head.path, head.query, head.authority] {
         check(range, count)
     }
-    precondition(!head.methodName.isEmpty && !head.path.isEmpty && head.minorVersion <= 1)
-    precondition(
+    require(!head.methodName.isEmpty && !head.path.isEmpty && head.minorVersion <= 1)
+    require(
         bytes[head.requestLine.lower..<head.requestLine.upper].allSatisfy { $0 >= 0x20 && $0 != 0x7f })
     var lengths = 0
     var codings = 0
     for field in outcome.fields {
         check(field.name, count)
         check(field.value, count)
-        precondition(!field.name.isEmpty && field.value.upper <= count)
-        precondition(bytes[field.name.lower..<field.name.upper].allSatisfy { ASCII.isTokenChar($0) })
+        require(!field.name.isEmpty && field.value.upper <= count)
+        require(bytes[field.name.lower..<field.name.upper].allSatisfy { ASCII.isTokenChar($0) })
         let value = bytes[field.value.lower..<field.value.upper]
-        precondition(field.isFolded || value.allSatisfy { ASCII.isFieldValueByte($0) }, "a split value")
+        require(field.isFolded || value.allSatisfy { ASCII.isFieldValueByte($0) }, "a split value")
         if field.known == .contentLength { lengths += 1 }
         if field.known == .transferEncoding { codings += 1 }
-        precondition(!field.isFolded || !field.known.isInterpreted, "a folded value that was acted on")
+        require(!field.isFolded || !field.known.isInterpreted, "a folded value that was acted on")
     }
     switch head.framing {
-    case .none: precondition(lengths == 0 && codings == 0)
+    case .none: require(lengths == 0 && codings == 0)
     case .length(let length):
-        precondition(codings == 0 && length <= UInt64(Int64.max))
-        precondition(lengths == 1 || settings.laxness.contains(.lenientContentLength))
-    case .chunked: precondition(lengths == 0 && codings == 1 && head.minorVersion == 1)
+        require(codings == 0 && length <= UInt64(Int64.max))
+        require(lengths == 1 || settings.laxness.contains(.lenientContentLength))
+    case .chunked: require(lengths == 0 && codings == 1 && head.minorVersion == 1)
     }
 }
 
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzHeadParser(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-    let input = Array(UnsafeBufferPointer(start: start, count: count))
-    guard input.count > 4 else { return 0 }
+@Sendable func fuzzHeadParser(_ input: [UInt8]) {
+    guard input.count > 4 else { return }
     let bytes = Array(input[4...])
     let settings = Settings(input[0], input[1])
     let whole = outcome(bytes, [], settings)
     if whole.isComplete { checkAccepted(whole, bytes, settings) }
     let first = Int(input[2]) * bytes.count / 256
     let second = first + Int(input[3]) * (bytes.count - first) / 256
-    precondition(outcome(bytes, [first, second], settings) == whole, "two cuts change the outcome")
+    require(outcome(bytes, [first, second], settings) == whole, "two cuts change the outcome")
     if bytes.count <= 256 {
-        precondition(outcome(bytes, Array(0..<bytes.count), settings) == whole, "byte by byte differs")
+        require(outcome(bytes, Array(0..<bytes.count), settings) == whole, "byte by byte differs")
     }
-    return 0
 }

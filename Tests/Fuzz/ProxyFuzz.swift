@@ -20,53 +20,50 @@ private func checkHeader(_ bytes: [UInt8]) {
     for count in 0...min(bytes.count, ProxyHeader.byteCountMax + 1) {
         let now = outcome(bytes, count)
         if let decided {
-            precondition(now == decided, "more bytes change what was decided")
+            require(now == decided, "more bytes change what was decided")
         } else if now != Outcome() {
             decided = now
         }
         if let header = now.header {
-            precondition(header.byteCount <= count && header.byteCount <= ProxyHeader.byteCountMax)
+            require(header.byteCount <= count && header.byteCount <= ProxyHeader.byteCountMax)
         }
     }
     let isLong = bytes.count > ProxyHeader.byteCountMax
-    precondition(!isLong || decided != nil, "a header without an end")
+    require(!isLong || decided != nil, "a header without an end")
 }
 
 private func isTrusted(_ address: NetworkAddress) -> Bool { address.bits & 1 == 0 }
 
 private func check(_ range: ByteRange, _ count: Int) {
-    precondition(range.lower <= range.upper && range.upper <= count, "a range outside the bytes")
+    require(range.lower <= range.upper && range.upper <= count, "a range outside the bytes")
 }
 
 private func checkLists(_ bytes: [UInt8]) {
     let span = bytes.span.bytes
     let path = Forwarded.path(span, trusts: isTrusted)
-    precondition(path.hopCount >= 1)
+    require(path.hopCount >= 1)
     for hopCount in [1, 2, path.hopCount] {
         let entry = Forwarded.entry(span, hopCount: hopCount)
         check(entry, bytes.count)
-        precondition(!bytes[entry.lower..<entry.upper].contains(0x2c), "two entries in one")
+        require(!bytes[entry.lower..<entry.upper].contains(0x2c), "two entries in one")
         _ = Forwarded.isSecure(span, entry)
     }
     if let (path, element) = Forwarded.standard(span, trusts: isTrusted) {
-        precondition(path.hopCount >= 1)
+        require(path.hopCount >= 1)
         for range in [element.node, element.host, element.scheme] { check(range, bytes.count) }
         if let client = path.client, path.hopCount == 1 {
-            precondition(NetworkAddress.node(span, element.node) == client, "another's words")
+            require(NetworkAddress.node(span, element.node) == client, "another's words")
         }
     }
     let whole = ByteRange(0, bytes.count)
     if let address = NetworkAddress(span, whole) {
-        precondition(AddressRule(span, whole)?.matches(address) == true, "an address that is not itself")
-        precondition(NetworkAddress.node(span, whole) == address)
+        require(AddressRule(span, whole)?.matches(address) == true, "an address that is not itself")
+        require(NetworkAddress.node(span, whole) == address)
     }
     _ = AddressRule(span, whole)
 }
 
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzProxy(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-    let input = Array(UnsafeBufferPointer(start: start, count: count))
-    guard let choice = input.first else { return 0 }
+@Sendable func fuzzProxy(_ input: [UInt8]) {
+    guard let choice = input.first else { return }
     if choice & 1 == 0 { checkHeader(Array(input[1...])) } else { checkLists(Array(input[1...])) }
-    return 0
 }

@@ -153,7 +153,9 @@ static inline ssize_t evy_sendfile(int fd, int file, int64_t offset, size_t n) {
         r = sendfile(fd, file, &place, n);
     } while (r < 0 && errno == EINTR);
     ssize_t result = r < 0 ? -errno : r;
-    if (result == -EPIPE && !sigismember(&pending, SIGPIPE)) {
+    /* A connection that breaks between two pieces gives the signal and the count of the first. */
+    int may_be_broken = result == -EPIPE || (result >= 0 && (size_t)result < n);
+    if (may_be_broken && !sigismember(&pending, SIGPIPE)) {
         struct timespec at_once = {0, 0};
         while (sigtimedwait(&pipe_only, NULL, &at_once) < 0 && errno == EINTR) {}
     }

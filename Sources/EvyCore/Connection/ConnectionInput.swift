@@ -205,6 +205,14 @@ extension UnsafeMutablePointer<Reactor> {
     /// out.
     func noticePeerClosed(_ connection: ConnectionRef) {
         connection.pointee.flags.insert(.peerClosed)
+        if connection.pointee.interest.contains(.readable) {
+            // The room that came with it let reading begin: the end is read in its turn, behind what stands
+            // ahead of it. Nothing else would end an idle connection before its time.
+            setInterest(connection, connection.pointee.interest.subtracting([.peerClosed]))
+            let isServing = connection.pointee.current?.pointee.stage != .readingHead
+            if isServing { connection.pointee.current?.noteGone() }
+            return
+        }
         setInterest(connection, connection.pointee.interest.subtracting([.readable, .peerClosed]))
         connection.pointee.current?.noteGone()
     }

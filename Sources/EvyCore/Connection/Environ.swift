@@ -199,25 +199,12 @@ extension UnsafeMutablePointer<Exchange> {
         }
     }
 
-    /// Percent-decoded bytes; what is not two hex digits stays as it is.
+    /// Percent-decoded bytes.
     private func decodedPath() -> EnvironText? {
         let raw = text(pointee.head.path)
         guard let place = pointee.arena.allocate(raw.count + 1) else { return nil }
         let room = place.assumingMemoryBound(to: UInt8.self)
-        var count = 0
-        var index = 0
-        while index < raw.count {
-            var byte = raw[index]
-            index += 1
-            if byte == 0x25, index + 1 < raw.count, ASCII.isHexDigit(raw[index]),
-                ASCII.isHexDigit(raw[index + 1])
-            {
-                byte = ASCII.hexValue(raw[index]) << 4 | ASCII.hexValue(raw[index + 1])
-                index += 2
-            }
-            room[count] = byte
-            count += 1
-        }
+        let count = PercentCoding.decode(raw, into: room)
         room[count] = 0
         return EnvironText(start: place, count: count)
     }

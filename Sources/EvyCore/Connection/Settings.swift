@@ -4,9 +4,6 @@
 
 internal import CSystem
 
-/// When a request is handed over: with its whole body, with its head, or as its length suggests.
-enum BodyDelivery: String, CaseIterable { case buffer, stream, auto }
-
 struct Settings {
     /// With `auto`, what the client says is no longer than this is waited for.
     static let smallBodyBytesMax = 64 << 10
@@ -66,7 +63,7 @@ protocol ReactorDelegate: AnyObject {
     var owner: AnyObject { get }
     /// Should this callback go to another thread, because as many as allowed run already?
     func mustQueue() -> Bool
-    /// Is the calling thread one of the server's?
+    /// Is the calling thread one of the server's, or the one that steps it?
     var isMember: Bool { get }
     func enqueue(_ exchange: ExchangeRef)
     /// Access log and callback; the exchange is complete and its hooks have run.

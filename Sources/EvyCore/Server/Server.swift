@@ -93,6 +93,8 @@ final class Server: @unchecked Sendable {
     var isMember: Bool {
         loops.contains { $0.crew.isMember } || stepper.load(ordering: .relaxed) == Thread.current
     }
+    /// Does the calling thread step the server, now or between two steps? While it waits nobody would.
+    var isStepper: Bool { lastStepper.load(ordering: .relaxed) == Thread.current }
 
     // MARK: Life
 
@@ -235,7 +237,7 @@ final class Server: @unchecked Sendable {
         guard !isMember else {
             throw ServerError(kind: .state, text: "a handler cannot wait for the server that runs it")
         }
-        guard lastStepper.load(ordering: .relaxed) != Thread.current else {
+        guard !isStepper else {
             throw ServerError(kind: .state, text: "who steps a server steps it until it has ended")
         }
         var moment: Int64?

@@ -84,7 +84,7 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
     }
 
     var owner: AnyObject { server }
-    var isMember: Bool { server.isMember }
+    var isMember: Bool { server.isMember || server.isStepper }
     func mustQueue() -> Bool { crew.mustQueue }
     func enqueue(_ exchange: ExchangeRef) { crew.enqueue(exchange) }
     func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool { crew.handOver(worker, ticket: ticket) }
