@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs/threat-model.md names every option: limits and deadlines in a row with their default, switches by name."""
+"""docs/threat-model.md has a row with its default for each limit and deadline, and names the switches."""
 import re
 
 import source
@@ -24,7 +24,7 @@ def findings():
     for name, slot, standard in options():
         seen.add(name)
         if slot in NUMBERS and rows.get(name) != standard:
-            yield f"{PAGE}:1: option {name}: a row with its default {standard} is missing (found: {rows.get(name)})"
+            yield f"{PAGE}:1: option {name}: no row with its default {standard} (found: {rows.get(name)})"
         elif SWITCH.search(name) and f"`{name}" not in page and f"`{name}=" not in page:
             yield f"{PAGE}:1: option {name} is not named"
     for name in rows.keys() - seen:

@@ -2,6 +2,7 @@
 # test_tls_rules - what a hello may ask for and gets: versions, ciphers, groups, names, protocols, resumption.
 
 import ssl
+import struct
 import subprocess
 
 import pytest
@@ -44,7 +45,7 @@ def server_hello(server, *extensions, **choices):
     rest = rest[1 + rest[0] :]
     places, at = {}, 5
     while at < 5 + int.from_bytes(rest[3:5], "big"):
-        number, length = int.from_bytes(rest[at : at + 2], "big"), int.from_bytes(rest[at + 2 : at + 4], "big")
+        number, length = struct.unpack_from(">HH", rest, at)
         places[number] = rest[at + 4 : at + 4 + length]
         at += 4 + length
     return message[6:38], int.from_bytes(rest[:2], "big"), rest[2], places
@@ -171,7 +172,9 @@ def test_a_malformed_server_name_is_fatal(shared_tls, name):
     assert level == FATAL and alert in (ILLEGAL_PARAMETER, DECODE_ERROR, UNRECOGNIZED_NAME)
 
 
-@pytest.mark.parametrize("name", [b"unknown.test", b"127.0.0.1", b"[::1]", b"..", b"\xff\xfe", b"*", b"a" * 255])
+@pytest.mark.parametrize(
+    "name", [b"unknown.test", b"127.0.0.1", b"[::1]", b"..", b"\xff\xfe", b"*", b"a" * 255], ids=repr
+)
 def test_a_name_we_do_not_know_gets_the_default_certificate(shared_tls, name):
     assert server_hello(shared_tls, server_name(name))[3].get(0) in (b"", None)
 
@@ -192,7 +195,9 @@ def test_a_session_of_12_is_not_resumed_under_another_name(serve, tmp_path):
 # ---- ALPN, RFC 7301
 
 
-@pytest.mark.parametrize("offered", [[b"h2"], [b"h2", b"http/0.9"], [b"HTTP/1.1"], [b"http/1.1 "], [b"x" * 255]])
+@pytest.mark.parametrize(
+    "offered", [[b"h2"], [b"h2", b"http/0.9"], [b"HTTP/1.1"], [b"http/1.1 "], [b"x" * 255]]
+)
 def test_no_protocol_in_common_is_alert_120(serve, offered):
     server = serve(tls=True)
     assert refusal(server, protocols(*offered)) == (FATAL, NO_APPLICATION_PROTOCOL)
@@ -207,11 +212,12 @@ def test_one_in_common_is_named_and_none_offered_is_none_named(shared_tls):
 
 
 @pytest.mark.parametrize(
-    "extension_data", [b"", vector(b""), vector(b"\0"), vector(b"\x09http/1.1"), vector(b"\x08http/1.1") + b"x"],
+    "data",
+    [b"", vector(b""), vector(b"\0"), vector(b"\x09http/1.1"), vector(b"\x08http/1.1") + b"x"],
     ids=["nothing", "no-name", "empty-name", "overlong", "trailing"],
-)  # fmt: skip
-def test_a_malformed_protocol_list_is_fatal(shared_tls, extension_data):
-    level, alert = refusal(shared_tls, extension(16, extension_data))
+)
+def test_a_malformed_protocol_list_is_fatal(shared_tls, data):
+    level, alert = refusal(shared_tls, extension(16, data))
     assert level == FATAL and alert in (DECODE_ERROR, ILLEGAL_PARAMETER)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tlsclient - TLS as a hostile client needs it: hellos made by hand, records cut, held back and joined at will.
+# tlsclient - TLS as a hostile client needs it: hellos made by hand, records cut and joined at will.
 """Python's ssl module can neither update keys nor write behind its own close_notify; libssl itself can."""
 
 import ctypes

@@ -39,8 +39,9 @@ port=$(sed -n 's|^https://127.0.0.1:\([0-9]*\)/$|\1|p' "$out/urls")
 echo "sslyze against 127.0.0.1:$port ..."
 status=0
 "$venv/bin/sslyze" --json_out "$out/sslyze.json" --certinfo_ca_file "$out/root.crt" --sni localhost \
-    --mozilla_config intermediate --certinfo --sslv2 --sslv3 --tlsv1 --tlsv1_1 --tlsv1_2 --tlsv1_3 --reneg --resum \
-    --compression --early_data --fallback --ems --elliptic_curves --heartbleed --openssl_ccs --robot \
+    --mozilla_config intermediate --certinfo --sslv2 --sslv3 --tlsv1 --tlsv1_1 --tlsv1_2 --tlsv1_3 \
+    --reneg --resum --compression --early_data --fallback --ems --elliptic_curves --heartbleed \
+    --openssl_ccs --robot \
     "127.0.0.1:$port" > "$out/sslyze.txt" 2>&1 || status=$?
 grep -q "COMPLIANCE" "$out/sslyze.txt" || { cat "$out/sslyze.txt"; exit 1; }
 

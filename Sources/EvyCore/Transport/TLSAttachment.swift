@@ -72,9 +72,9 @@ final class TLSAttachment: @unchecked Sendable {
                 ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_OK
         }
 
-    /// May the session of a ticket be resumed? RFC 6066 section 3 forbids it under another name. OpenSSL leaves
-    /// that to us, and under TLS 1.2 would tell the session's name as the one that was asked for. Under TLS 1.3
-    /// names belong to connections (RFC 8446 section 4.2.11).
+    /// May the session of a ticket be resumed? RFC 6066 section 3 forbids it under another name. OpenSSL
+    /// leaves that to us, and under TLS 1.2 would tell the session's name as the one that was asked for.
+    /// Under TLS 1.3 names belong to connections (RFC 8446 section 4.2.11).
     static let admitSession:
         @convention(c) (
             OpaquePointer?, OpaquePointer?, UnsafePointer<UInt8>?, Int, Int32, UnsafeMutableRawPointer?
