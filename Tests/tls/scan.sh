@@ -50,4 +50,5 @@ echo "testssl.sh against localhost:$port, about 80 s ..."
 testssl --quiet --color 0 --warnings batch --nodns none --ip 127.0.0.1 --add-ca "$out/root.crt" \
     --jsonfile "$out/testssl.json" -p -g -s -f -P -S -U "localhost:$port" > "$out/testssl.txt" 2>&1 || true
 
+python3 Tests/tls/cost.py "$out/server" "$out/chain.pem" "$out/leaf.key"
 python3 Tests/tls/judge.py "$out/testssl.json" "$out/sslyze.json" "$status"
