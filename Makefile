@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test conformance fuzz tools install differential bench format clean
+.PHONY: run lib test conformance fuzz tools install differential bench tls-scan format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -49,6 +49,10 @@ differential: lib ## compares the HTTP/1 parser with others for SECONDS=600, SEE
 
 bench: lib ## compares with other servers, writes Benchmarks/results
 	@Benchmarks/run
+
+tls-scan: lib ## testssl.sh and sslyze against a server with a private certificate; about two minutes
+	@.ci/need.sh $(NEEDED) python3-venv openssl testssl.sh
+	@Tests/tls/scan.sh
 
 format: ## rewrites the Swift sources as .ci/format.sh wants them
 	swift format --in-place --parallel --recursive Package.swift Sources Tests Examples

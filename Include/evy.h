@@ -174,14 +174,15 @@ EVY_API evy_status evy_tls_cert_mem(evy_tls *tls, const char *name, const void *
 enum { EVY_VERIFY_NONE = 0, EVY_VERIFY_OPTIONAL = 1, EVY_VERIFY_REQUIRE = 2 };
 EVY_API evy_status evy_tls_client_ca_file(evy_tls *tls, int32_t verify, const char *ca_pem);
 EVY_API evy_status evy_tls_client_ca_mem(evy_tls *tls, int32_t verify, const void *ca, size_t len);
-/* Keys: min_version, max_version ("1.2" or "1.3"), ciphers (TLS 1.2, OpenSSL list),
- * ciphersuites (TLS 1.3), groups, alpn ("http/1.1,http/1.0" in order of preference, or
- * "off"), tickets (how many a client gets, "1"; "off": no resumption), ticket_rotation (age
- * of a ticket key, "12h"; it opens tickets for one such time more; "off": never changed),
- * ocsp_file (OCSP responses in DER, paths with "," between, each stapled to the certificate
- * it is about until it expires), keylog_file (session secrets are appended, NSS format: for
- * debugging only, who reads it reads everything).  Errors: EVY_E_ARG, EVY_E_OPTION,
- * EVY_E_VALUE. */
+/* Keys: min_version, max_version ("1.2" or "1.3"), ciphers (TLS 1.2, OpenSSL list) and
+ * ciphersuites (TLS 1.3), each in our order of preference, groups ("X25519:P-256:P-384",
+ * with X25519MLKEM768 ahead where OpenSSL has it; finite fields cost a server far more than
+ * a client), alpn ("http/1.1,http/1.0" in order of preference, or "off"), tickets (how many a
+ * client gets, "1"; "off": no resumption), ticket_rotation (age of a ticket key, "12h"; it
+ * opens tickets for one such time more; "off": never changed), ocsp_file (OCSP responses in
+ * DER, paths with "," between, each stapled to the certificate it is about until it expires),
+ * keylog_file (session secrets are appended, NSS format: for debugging only, who reads it
+ * reads everything).  Errors: EVY_E_ARG, EVY_E_OPTION, EVY_E_VALUE. */
 EVY_API evy_status evy_tls_set(evy_tls *tls, const char *key, const char *value);
 /* Read every file again: certificates, keys, client CA, OCSP responses.  All or nothing: on
  * error the old ones stay in force and evy_tls_error names the file.  New handshakes get the

@@ -51,7 +51,9 @@ static inline void evyssl_ctx_no_session_cache(SSL_CTX *ctx) {
 static inline uint64_t evyssl_op_no_renegotiation(void) { return SSL_OP_NO_RENEGOTIATION; }
 static inline uint64_t evyssl_op_no_compression(void) { return SSL_OP_NO_COMPRESSION; }
 static inline uint64_t evyssl_op_ignore_unexpected_eof(void) { return SSL_OP_IGNORE_UNEXPECTED_EOF; }
-
+static inline uint64_t evyssl_op_server_order(void) {
+    return SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
+}
 static inline uint64_t evyssl_op_no_ticket(void) { return SSL_OP_NO_TICKET; }
 static inline void evyssl_ctx_on_server_name(SSL_CTX *ctx, int (*callback)(SSL *, int *, void *)) {
     SSL_CTX_set_tlsext_servername_callback(ctx, callback);

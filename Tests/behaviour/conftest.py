@@ -177,6 +177,14 @@ def shared_stream(programs, pair):
     finish_all(servers)
 
 
+@pytest.fixture(scope="module")
+def shared_tls(programs, pair):
+    """The same over TLS."""
+    serve, servers = factory(programs, pair)
+    yield serve(tls=True)
+    finish_all(servers)
+
+
 @pytest.fixture(params=["plain", "tls"])
 def either(request, serve):
     """serve() twice: once in clear text, once over TLS."""

@@ -60,7 +60,12 @@ extension UnsafeMutablePointer<Reactor> {
         if state.pointee.session.outputCount > 0, sendCipher(connection, state, rooms.output) == .dead {
             return -Int(ECONNRESET)
         }
-        if count > 0 { return count }
+        if count > 0 {
+            // The end came behind the data. The socket would say nothing more of it, so that the connection
+            // would wait for its deadline, and a client for our close_notify.
+            if progress.isEnd { SystemCalls.shutdownReading(connection.pointee.descriptor) }
+            return count
+        }
         switch progress {
         case .done, .wantsRead, .wantsWrite: return -Int(EAGAIN)
         case .closed: return 0

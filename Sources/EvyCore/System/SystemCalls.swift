@@ -65,6 +65,8 @@ enum SystemCalls {
     static func yield() { _ = sched_yield() }
 
     static func shutdownWriting(_ fd: Int32) { _ = shutdown(fd, Int32(SHUT_WR)) }
+    /// From here on the socket is readable, and ends behind what has come.
+    static func shutdownReading(_ fd: Int32) { _ = shutdown(fd, Int32(SHUT_RD)) }
 
     /// A close that sends RST, so that the peer cannot take a cut answer for a whole one.
     static func closeHard(_ fd: Int32) {

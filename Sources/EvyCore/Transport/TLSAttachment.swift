@@ -55,9 +55,14 @@ final class TLSAttachment: @unchecked Sendable {
     /// Chooses the certificate. Always OK: the name then belongs to the session, so a resumed one has it.
     static let selectCertificate:
         @convention(c) (OpaquePointer?, UnsafeMutablePointer<Int32>?, UnsafeMutableRawPointer?) -> Int32 = {
-            ssl, _, _ in
+            ssl, alert, _ in
             guard let asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) else {
                 return SSL_TLSEXT_ERR_NOACK
+            }
+            // RFC 6066: HostName<1..2^16-1>. OpenSSL takes an empty one.
+            guard asked.pointee != 0 else {
+                alert?.pointee = Int32(SSL_AD_DECODE_ERROR)
+                return SSL_TLSEXT_ERR_ALERT_FATAL
             }
             guard let attachment = TLSAttachment.of(ssl), let name = TLSName(String(cString: asked)),
                 let place = attachment.names.place(of: name), place < attachment.contexts.count,
@@ -66,4 +71,34 @@ final class TLSAttachment: @unchecked Sendable {
             return SSL_set_SSL_CTX(ssl, context.handle) == nil
                 ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_OK
         }
+
+    /// May the session of a ticket be resumed? RFC 6066 section 3 forbids it under another name. OpenSSL
+    /// leaves that to us, and under TLS 1.2 would tell the session's name as the one that was asked for.
+    /// Under TLS 1.3 names belong to connections (RFC 8446 section 4.2.11).
+    static let admitSession:
+        @convention(c) (
+            OpaquePointer?, OpaquePointer?, UnsafePointer<UInt8>?, Int, Int32, UnsafeMutableRawPointer?
+        ) -> Int32 = { ssl, session, _, _, status, _ in
+            guard status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW,
+                SSL_SESSION_get_protocol_version(session) != TLS1_2_VERSION
+                    || askedName(ssl).elementsEqual(name(of: session))
+            else { return SSL_TICKET_RETURN_IGNORE_RENEW }
+            return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW
+        }
+
+    private static func name(of session: OpaquePointer?) -> UnsafeRawBufferPointer {
+        let name = SSL_SESSION_get0_hostname(session)
+        return UnsafeRawBufferPointer(start: name, count: name.map(strlen) ?? 0)
+    }
+
+    /// The name in the hello; tickets are looked at before OpenSSL has read it. Whether the extension is
+    /// well-formed is found out later.
+    private static func askedName(_ ssl: OpaquePointer?) -> UnsafeRawBufferPointer {
+        var data: UnsafePointer<UInt8>?
+        var count = 0
+        let found = SSL_client_hello_get0_ext(ssl, UInt32(TLSEXT_TYPE_server_name), &data, &count)
+        // ServerNameList: 2 bytes of length, then the type and 2 bytes of length ahead of the only name.
+        guard found == 1, let data, count > 5 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return UnsafeRawBufferPointer(start: data + 5, count: count - 5)
+    }
 }

@@ -28,6 +28,14 @@ struct TLSSession: ~Copyable {
         case closed
         /// The end. Send what is in the output (the alert), then close.
         case failed(TLSFailure)
+
+        /// Nothing more will be read.
+        var isEnd: Bool {
+            switch self {
+            case .done, .wantsRead, .wantsWrite: false
+            case .closed, .failed: true
+            }
+        }
     }
 
     private let ssl: OpaquePointer
@@ -122,6 +130,7 @@ struct TLSSession: ~Copyable {
             if count > 0, window.pointee.inputCount == 0, !window.pointee.inputEnded, !holdsInput {
                 return .wantsRead
             }
+            if let end = endOfInput { return end }
             clearErrors()
             let asked = Int32(clamping: room.count &- count)
             let result = SSL_read(ssl, base + count, asked)
@@ -175,6 +184,17 @@ struct TLSSession: ~Copyable {
     }
 
     // MARK: Inside
+
+    /// What the end of the peer's stream means, once everything ahead of it has been read. Not asking OpenSSL
+    /// keeps the session fit to send: who has only shut its sending side is still owed its answer. OpenSSL
+    /// would send the alert decode_error instead and refuse to write.
+    private var endOfInput: Progress? {
+        guard window.pointee.inputEnded, window.pointee.inputCount == 0, window.pointee.established,
+            SSL_pending(ssl) == 0
+        else { return nil }
+        let isSaid = SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN != 0
+        return isSaid ? .closed : .failed(TLSFailure(kind: .truncated))
+    }
 
     /// How many plain bytes the next record takes, so that it fits into what is left of the output;
     /// 0: flush first. A record that does not fit would be kept by OpenSSL in 16 KiB of its own and
