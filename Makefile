@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test tools install bench format clean
+.PHONY: run lib test tools fuzz-abi install bench format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -30,6 +30,11 @@ test: tools ## every check and test, in stages; one of them: Tests/run STAGE
 
 tools: ## installs what the tests use
 	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)
+
+SECONDS ?= 600
+
+fuzz-abi: tools ## random calls of every function of evy.h for SECONDS (SEED: the first one)
+	@Tests/ABI/run.sh $(SECONDS) $(or $(SEED),1)
 
 install: ## library, header, evy.pc and CMake package into PREFIX
 	@.ci/need.sh $(NEEDED) cmake ninja-build

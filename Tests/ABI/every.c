@@ -20,7 +20,7 @@ void see_task(void *user) { (void)user; }
 
 evy_config *ready_config(evy_handler_fn fn, void *user) {
   evy_config *cfg = evy_config_new();
-  check(evy_config_on_request(cfg, fn, user, DROP(on_request)) == EVY_OK, "on_request: %s", evy_config_error(cfg));
+  check(evy_config_on_request(cfg, fn, user, DROP(on_request)) == EVY_OK, "%s", evy_config_error(cfg));
   check(evy_config_listen(cfg, "127.0.0.1:0", NULL) == EVY_OK, "listen: %s", evy_config_error(cfg));
   check(evy_config_set(cfg, "log_level", "error") == EVY_OK, "log_level: %s", evy_config_error(cfg));
   return cfg;

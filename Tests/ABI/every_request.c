@@ -99,7 +99,7 @@ static void in_handler(void *user, evy_req *req) {
 static evy_server *serve(struct visit **current) {
   evy_server *server = NULL;
   evy_config *cfg = ready_config(in_handler, current);
-  check(evy_config_on_access(cfg, in_access, current, DROP(on_access)) == EVY_OK, "%s", evy_config_error(cfg));
+  evy_config_on_access(cfg, in_access, current, DROP(on_access));
   check(evy_server_new(cfg, &server) == EVY_OK && evy_server_start(server) == EVY_OK, "no server");
   evy_config_free(cfg);
   return server;

@@ -52,9 +52,10 @@ size_t any_length(struct actor *a, size_t truth) {
 }
 
 const char *any_text(struct actor *a) {
-  static const char *const texts[] = {NULL, "", "a", "PATH_INFO", "HTTP_HOST", "threads", "tls", "\xff\xfe\x80",
+  static const char *const texts[] = {NULL, "", "a", "PATH_INFO", "HTTP_HOST", "threads", "tls",
+                                      "\xff\xfe\x80",
                                       "a.org", "*.a.org", "line\r\nbreak", "wsgi.url_scheme", "OK", "%s%n%s",
-                                      "0123456789012345678901234567890123456789012345678901234567890123456789"};
+                                      "01234567890123456789012345678901234567845678901234567890123456789"};
   return PICK(a, texts);
 }
 
@@ -71,7 +72,7 @@ struct bytes any_fields(struct actor *a) {
 struct bytes any_bytes(struct actor *a) {
   static const char zeros[40000];
   static const struct bytes bytes[] = {{NULL, 0}, {NULL, 7}, {"", 0}, {"hello", 5}, {"\0\xff\n", 3},
-                                       {"hello", EVY_NUL}, {zeros, 4095}, {zeros, 4096}, {zeros, sizeof zeros}};
+      {"hello", EVY_NUL}, {zeros, 4095}, {zeros, 4096}, {zeros, sizeof zeros}};
   return PICK(a, bytes);
 }
 

@@ -27,8 +27,9 @@ static const char *any_value(struct actor *a) {
 }
 
 static const char *any_address(struct actor *a) {
-  static const char *const addresses[] = {"127.0.0.1:0", "[::1]:0", "127.0.0.1:0?proxy=1", "unix:@evy-fuzz-abi",
-                                          "fd://0", "fd://99999", "fd://-1", "systemd:none", "127.0.0.1:65536",
+  static const char *const addresses[] = {"127.0.0.1:0", "[::1]:0", "127.0.0.1:0?proxy=1",
+      "unix:@evy-fuzz-abi",
+      "fd://0", "fd://99999", "fd://-1", "systemd:none", "127.0.0.1:65536",
                                           "unix:/nonexistent/evy", "127.0.0.1:0?backlog=1&mode=9"};
   return dice(a, 8) == 0 ? any_text(a) : dice(a, 2) ? "127.0.0.1:0" : PICK(a, addresses);
 }

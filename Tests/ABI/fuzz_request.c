@@ -97,7 +97,8 @@ ON_REQUEST(evy_resp_writev, struct bytes b = any_bytes(a); struct bytes d = any_
 ON_REQUEST(evy_respond_ref, struct bytes h = any_fields(a);
            CALL(ANSWERS, evy_respond_ref, req, any_status(a), NULL, h.start, h.len, large,
                 dice(a, sizeof large), NULL, DROP(lent)))
-ON_REQUEST(evy_resp_write_ref, CALL(WRITES, evy_resp_write_ref, req, large, dice(a, sizeof large), NULL, DROP(lent)))
+ON_REQUEST(evy_resp_write_ref,
+           CALL(WRITES, evy_resp_write_ref, req, large, dice(a, sizeof large), NULL, DROP(lent)))
 ON_REQUEST(evy_resp_on_writable, CALL(NOTICES, evy_resp_on_writable, req,
                                       dice(a, 10) ? fuzz_hook : NULL, a->world, DROP(on_writable)))
 ON_REQUEST(evy_req_on_gone, CALL(NOTICES, evy_req_on_gone, req, dice(a, 10) ? fuzz_gone : NULL, a->world,

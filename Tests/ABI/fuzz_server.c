@@ -32,7 +32,7 @@ static evy_server *any_victim(struct actor *a) {
 /* A wait without end is ended by the world's. */
 static int64_t long_wait(struct actor *a) {
   bool is_free = a->may_block && !a->in_callback && !a->world->is_ending;
-  return is_free && dice(a, 8) == 0 ? (dice(a, 2) ? -1 : INT64_MIN) : any_wait(a);
+  return is_free && dice(a, 25) == 0 ? (dice(a, 2) ? -1 : INT64_MIN) : any_wait(a);
 }
 
 #define ON_SERVER(name, ...)                                                                           \
@@ -76,7 +76,8 @@ ON_SERVER(evy_server_log_level, CALL("0|1|2|3|4", evy_server_log_level, s))
 
 static void do_evy_timer_start(struct actor *a) {
   CALL("+|ARG|STATE", evy_timer_start, any_server(a), dice(a, 3) ? (int64_t)dice(a, 4) : any_number(a),
-       dice(a, 3) ? (int64_t)dice(a, 3) * 5 : any_number(a), dice(a, 10) ? fuzz_task : NULL, a->world, DROP(timer));
+       dice(a, 3) ? (int64_t)dice(a, 3) * 5 : any_number(a), dice(a, 10) ? fuzz_task : NULL, a->world,
+       DROP(timer));
 }
 
 /* An id is a place and a generation: small ones are easily met. */

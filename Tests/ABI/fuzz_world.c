@@ -13,11 +13,11 @@ struct task {
 };
 
 static const char *const some_options[][2] = {
-    {"threads", "1"},           {"threads", "2"},         {"threads", "4"},         {"loops", "2"},
-    {"body", "stream"},         {"body", "auto"},         {"max_body_size", "1k"},  {"write_high_water", "32k"},
-    {"idle_timeout", "20ms"},   {"body_timeout", "20ms"}, {"header_timeout", "20ms"},
-    {"write_timeout", "20ms"},  {"keep_alive", "off"},    {"log_level", "debug"},   {"linger_timeout", "10ms"},
-    {"request_id_header", "X-Request-ID"},                {"access_log_format", "json"},
+    {"threads", "1"}, {"threads", "2"}, {"threads", "4"}, {"loops", "2"},
+    {"body", "stream"}, {"body", "auto"}, {"max_body_size", "1k"}, {"write_high_water", "32k"},
+    {"idle_timeout", "20ms"}, {"body_timeout", "20ms"}, {"header_timeout", "20ms"},
+    {"write_timeout", "20ms"}, {"keep_alive", "off"}, {"log_level", "debug"}, {"linger_timeout", "10ms"},
+    {"request_id_header", "X-Request-ID"}, {"access_log_format", "json"},
     {"max_http_version", "1.0"}, {"max_requests_per_connection", "2"}};
 
 static evy_server *make_primary(struct world *world, struct actor *a) {
@@ -153,7 +153,7 @@ static void play(struct world *world, int calls) {
     tasks[i] = (struct task){world, calls, false};
     pthread_create(&actors[i], NULL, be_actor, &tasks[i]);
   }
-  for (int i = 0; i < 250 && world->at_work > 0; i++) {
+  for (int i = 0; i < 50 && world->at_work > 0; i++) {
     pause_ms(2); /* a limit: some wait without end */
   }
   int status = fetch(world->port, "/plain");

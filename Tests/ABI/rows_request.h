@@ -48,31 +48,33 @@ ROW(evy_respond,         "ARG",   "OK",   "STATE", "STATE", "STATE", "STATE", "G
     evy_respond(h, 200, NULL, NULL, 0, "hello", 5))
 ROW(evy_resp_begin,      "ARG",   "OK",   "STATE", "STATE", "STATE", "STATE", "GONE",  "GONE|STATE",
     evy_resp_begin(h, 200, NULL, NULL, 0, -1))
-ROW(evy_resp_write,      "ARG",   "STATE", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
+ROW(evy_resp_write, "ARG", "STATE", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
     evy_resp_write(h, "x", 1, 0))
-ROW(evy_resp_end,        "ARG",   "STATE", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
+ROW(evy_resp_end, "ARG", "STATE", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
     evy_resp_end(h, NULL, 0))
 ROW(evy_resp_abort,      "ARG",   "OK",   "STATE", "STATE", "STATE", "STATE", "OK|STATE", "STATE",
     evy_resp_abort(h))
-ROW(evy_inform,          "ARG",   "OK",   "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
+ROW(evy_inform, "ARG", "OK", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
     evy_inform(h, 103, NULL, 0))
-ROW(evy_resp_flush,      "ARG",   "OK",   "OK",    "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
+ROW(evy_resp_flush, "ARG", "OK", "OK", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
     evy_resp_flush(h))
-ROW(evy_resp_writev,     "ARG",   "STATE", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
+ROW(evy_resp_writev, "ARG", "STATE", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
     evy_resp_writev(h, &(evy_slice){"x", 1}, 1, 0))
 ROW(evy_respond_ref,     "ARG",   "OK",   "STATE", "STATE", "STATE", "STATE", "GONE",  "GONE|STATE",
     evy_respond_ref(h, 200, NULL, NULL, 0, large, sizeof large, NULL, DROP(lent)))
-ROW(evy_resp_write_ref,  "ARG",   "STATE", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
+ROW(evy_resp_write_ref, "ARG", "STATE", "STATE", "STATE|GONE", "STATE|GONE",
+    "STATE|GONE", "GONE", "GONE|STATE",
     evy_resp_write_ref(h, large, sizeof large, NULL, DROP(lent)))
-ROW(evy_resp_file,       "ARG",   "STATE", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
+ROW(evy_resp_file, "ARG", "STATE", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
     evy_resp_file(h, file, 0, -1))
-ROW(evy_resp_on_writable, "ARG",  "OK",   "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
+ROW(evy_resp_on_writable, "ARG", "OK", "STATE", "STATE|GONE", "STATE|GONE",
+    "STATE|GONE", "GONE", "GONE|STATE",
     evy_resp_on_writable(h, see_request, NULL, DROP(on_writable)))
-ROW(evy_req_on_gone,     "ARG",   "OK",   "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
+ROW(evy_req_on_gone, "ARG", "OK", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
     evy_req_on_gone(h, see_request, NULL, DROP(on_gone)))
 ROW(evy_posthook_add,    "ARG",   "OK",   "OK",    "OK",    "STATE", "STATE", "STATE|OK", "STATE",
     evy_posthook_add(h, see_request, NULL, DROP(posthook)))
 ROW(evy_req_stat,        "-1",    "0",    "0",     "200",   "200",   "200",   "0",     "0",
     evy_req_stat(h, EVY_STAT_STATUS))
-ROW(evy_req_take_socket, "ARG",   "OK",   "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
+ROW(evy_req_take_socket, "ARG", "OK", "STATE", "STATE|GONE", "STATE|GONE", "STATE|GONE", "GONE", "GONE|STATE",
     take_socket(h))

@@ -38,6 +38,7 @@ enum HandleKind: UInt64 {
 enum HandleTable {
     static let capacity = 1 << 16
     private static let stride = MemoryLayout<HandleCell>.stride
+    /// SAFETY: never changes; the cells behind it are atomic.
     private nonisolated(unsafe) static let cells = UnsafeMutableRawPointer(calloc(capacity, stride))
     private static let cursor = Atomic<Int>(0)
 
@@ -113,7 +114,8 @@ enum HandleTable {
         }
         // From here on nobody enters; who was quicker keeps the cell as it is.
         let isAlone = cell.pointee.state.compareExchange(
-            expected: seen &+ CellState.lookup, desired: CellState.isClaimed, ordering: .acquiringAndReleasing)
+            expected: seen &+ CellState.lookup, desired: CellState.isClaimed,
+            ordering: .acquiringAndReleasing)
         if !isAlone.exchanged { leave(cell) }
         return isAlone.exchanged
     }

@@ -46,7 +46,9 @@ enum Handle {
         HandleTable.give(handle, T.kind).map { Unmanaged.passUnretained(unsafeDowncast($0, to: T.self)) }
     }
 
-    static func free<T: HandledObject>(_ handle: OpaquePointer?, _ type: T.Type) { give(handle, type)?.release() }
+    static func free<T: HandledObject>(_ handle: OpaquePointer?, _ type: T.Type) {
+        give(handle, type)?.release()
+    }
 
     /// nil for NULL, and for memory that is no living request.
     @inline(__always)
