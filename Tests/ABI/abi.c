@@ -92,18 +92,22 @@ double patience(void) {
 
 void pause_ms(int ms) { nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL); }
 
-int dial(int port) {
+int dial_within(int port, int ms) {
   struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
   place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   struct timeval limit = {(time_t)patience(), 0};
+  struct timeval short_limit = {ms / 1000, ms % 1000 * 1000L};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &short_limit, sizeof short_limit);
   if (fd >= 0 && connect(fd, (struct sockaddr *)&place, sizeof place) != 0) {
     close(fd);
     return -1;
   }
   return fd;
 }
+
+int dial(int port) { return dial_within(port, (int)(patience() * 1000)); }
 
 bool say(int fd, const char *text, size_t len) {
   len = len == EVY_NUL ? strlen(text) : len;

@@ -41,6 +41,7 @@ double patience(void); /* seconds, stretched by EVY_TIME_FACTOR */
 void pause_ms(int ms);
 
 int dial(int port);                              /* a connected socket with a receive timeout, or -1 */
+int dial_within(int port, int ms); /* the same, where perhaps nobody accepts */
 bool say(int fd, const char *text, size_t len);  /* len or EVY_NUL */
 size_t hear(int fd, char *answer, size_t room);  /* to the end of the connection; NUL-terminated */
 void hang_up(int fd, bool reset);

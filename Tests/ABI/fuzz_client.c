@@ -53,7 +53,7 @@ void *be_client(void *user) {
   struct world *world = user;
   struct actor a = callback_actor(world, NULL, false);
   while (!world->is_ending) {
-    int fd = dial(any_port(&a));
+    int fd = dial_within(any_port(&a), 20);
     if (fd < 0) {
       pause_ms(1);
       continue;
