@@ -14,8 +14,9 @@ private struct HandleCell: ~Copyable {
     /// Loading it is safe beside the object's last release; storing it is not, so a cell is only filled while
     /// no thread is inside a look-up.
     weak var object: AnyObject?
-    /// Kind, flags and how many threads are inside a look-up. Never odd, and second in the cell, where an
-    /// exchange has its magic number: a handle in the place of a request is refused.
+    /// Always 0, where an exchange has its magic number: a handle in the place of a request is refused.
+    private let noMagic: UInt64 = 0
+    /// Kind, flags and how many threads are inside a look-up.
     let state = Atomic<UInt64>(0)
 }
 
