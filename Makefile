@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test conformance fuzz tools install differential bench tls-scan format clean
+.PHONY: run lib test conformance fuzz tools fuzz-abi install differential bench tls-scan format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -36,6 +36,9 @@ fuzz: tools ## fuzzes each pure room and whole conversations, each for SECONDS (
 
 tools: ## installs what the tests use
 	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)
+
+fuzz-abi: tools ## random calls of every function of evy.h for SECONDS (600; SEED: the first one)
+	@Tests/ABI/run.sh $(or $(SECONDS),600) $(or $(SEED),1)
 
 install: ## library, header, evy.pc and CMake package into PREFIX
 	@.ci/need.sh $(NEEDED) cmake ninja-build

@@ -4,6 +4,9 @@
  *  R1 Handles are opaque pointers.  *_new makes one, *_free ends your use of it;
  *     *_free(NULL) is harmless, and order does not matter: an object that others
  *     still use is only marked, and goes when its last user goes (safe for GCs).
+ *     A second *_free does nothing.  A handle that is gone, or of another kind, gives
+ *     what NULL gives (R9), until 65536 others were made after it.  This does not hold
+ *     for evy_req, which is memory of its own: see evy_req_retain.
  *  R2 Functions that can fail return evy_status: 0 ok, > 0 ok with a remark,
  *     < 0 error.  Detailed text is kept on the object (evy_*_error), never in
  *     thread-local state, so hosts whose tasks move between threads can read it.
@@ -11,6 +14,7 @@
  *     says otherwise.  A length of EVY_NUL means "NUL-terminated".  Strings out:
  *     pointer, optional length, always followed by a NUL byte; owned by the object
  *     they come from.  Nothing the library returns has to be freed except handles.
+ *     Lengths must be true; one that nothing can have (over 2^47) is EVY_E_ARG.
  *  R4 Lists of pairs are one block: name NUL value NUL name NUL value NUL ...
  *     (no closing NUL; the length says where it ends).  CR, LF or NUL inside a
  *     field is refused with EVY_E_FIELD, so header injection cannot happen.
@@ -190,7 +194,8 @@ EVY_API evy_status evy_tls_set(evy_tls *tls, const char *key, const char *value)
  * Reads files, so not for a callback that must not block.  Any thread, while servers run;
  * calls are serialised.  Errors: EVY_E_ARG, EVY_E_TLS. */
 EVY_API evy_status evy_tls_reload(evy_tls *tls);
-/* Text of the last failure on tls, "" when there was none.  Lives until the next call. */
+/* Text of the last failure on tls, "" when there was none.  Lives until the next call, as memory as
+ * long as tls. */
 EVY_API const char *evy_tls_error(evy_tls *tls);
 
 /* ---- what the host supplies ------------------------------------------------------ */
@@ -286,7 +291,8 @@ EVY_API evy_status evy_server_wait(evy_server *s, int64_t wait_ms);
  * from a handler it only marks, and the server goes when that handler has returned).  With
  * option lent_threads, and none lent, the calling thread does what is left to do. */
 EVY_API void evy_server_free(evy_server *s);
-/* Text of the last failure on s, "" when there was none.  Lives until the next call. */
+/* Text of the last failure on s, "" when there was none.  Lives as long as s, in one place: a
+ * failure on another thread may replace it while you read.  At most 1023 bytes, as all such texts. */
 EVY_API const char *evy_server_error(evy_server *s);
 /* Real port of listener 0, 1, ...; 0: no such listener, or a unix socket. */
 EVY_API int32_t evy_server_port(evy_server *s, uint32_t listener);
@@ -318,7 +324,8 @@ EVY_API evy_status evy_server_step(evy_server *s, int64_t wait_ms);
  * lent_threads host code runs on such threads alone (best for Python, Ruby, the JVM, where a
  * callback on a foreign thread is dear): lend one more than handlers shall run side by side.  Of
  * several loops (option loops) it serves one, that with the fewest lent threads.
- * Errors: EVY_E_ARG, EVY_E_STATE (the server is stepped), EVY_E_NOMEM, EVY_E_FORKED. */
+ * Errors: EVY_E_ARG, EVY_E_STATE (the server is stepped, or the thread is in one of its handlers),
+ * EVY_E_NOMEM, EVY_E_FORKED. */
 EVY_API evy_status evy_server_work(evy_server *s);
 
 enum {
@@ -507,7 +514,9 @@ EVY_API void evy_req_set_user(evy_req *req, void *user);
 EVY_API void *evy_req_user(evy_req *req);
 /* Keep a request beyond its handler: answer it later, from any thread.  When the last
  * reference goes and no answer was finished, the library answers 500 (or cuts an answer
- * that had begun).  Every retain needs one release. */
+ * that had begun).  Every retain needs one release.  A request is there for its callbacks, and as
+ * long as it is retained: a pointer kept beyond that, or one release too many, is for you to avoid.
+ * It may be refused, as NULL is, and it may be another client's request by then. */
 EVY_API void evy_req_retain(evy_req *req);
 EVY_API void evy_req_release(evy_req *req);
 /* 1 once the client is known to have gone away (closed, reset, timed out), else 0. */
@@ -583,7 +592,7 @@ EVY_API evy_status evy_resp_write(evy_req *req, const void *data, size_t len, in
  * Errors: EVY_E_ARG, EVY_E_FIELD, EVY_E_STATE, EVY_E_GONE. */
 EVY_API evy_status evy_resp_end(evy_req *req, const char *trailers, size_t trailers_len);
 /* Cut the connection, so the client sees an error; before the head was sent too.
- * The outcome is EVY_END_ABORTED.  Errors: EVY_E_ARG, EVY_E_STATE (answer complete). */
+ * The outcome is EVY_END_ABORTED.  Errors: EVY_E_ARG, EVY_E_STATE (answer complete, or request over). */
 EVY_API evy_status evy_resp_abort(evy_req *req);
 
 /* ---- response, more ways ------------------------------------------------------------------ */

@@ -19,7 +19,9 @@ public func evy_inform(
 public func evy_resp_writev(
     _ req: OpaquePointer?, _ slices: UnsafePointer<evy_slice>?, _ count: Int, _ wait_ms: Int64
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), count >= 0, slices != nil || count == 0 else {
+    guard let exchange = Handle.exchange(req), count >= 0,
+        count <= hostBytesMax / MemoryLayout<evy_slice>.stride, slices != nil || count == 0
+    else {
         return Status.badArgument
     }
     let list = UnsafeBufferPointer(start: slices, count: count)

@@ -57,7 +57,8 @@ public func evy_config_get(_ cfg: OpaquePointer?, _ key: UnsafePointer<CChar>?) 
     guard let value = config.configuration.options.get(name) else { return nil }
     let text = config.lent[name] ?? LentText()
     config.lent[name] = text
-    text.set(value)
+    // The same text stays where it is: what was lent before is good until the option changes.
+    if text.string != value { text.set(value) }
     return text.pointer
 }
 

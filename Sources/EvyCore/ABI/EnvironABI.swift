@@ -78,9 +78,7 @@ public func evy_req_headers(_ req: OpaquePointer?, _ len: UnsafeMutablePointer<I
 
 @implementation @_cdecl("evy_req_server")
 public func evy_req_server(_ req: OpaquePointer?) -> OpaquePointer? {
-    guard let exchange = Handle.exchange(req) else { return nil }
-    let server = exchange.pointee.reactor.pointee.delegate.owner
-    return OpaquePointer(Unmanaged.passUnretained(server).toOpaque())
+    Handle.exchange(req).flatMap { server(of: $0)?.handle }
 }
 
 @implementation @_cdecl("evy_req_id")

@@ -7,7 +7,7 @@ internal import Glibc
 
 final class ConfigHandle {
     var configuration = Configuration()
-    let error = LentText()
+    let error = ErrorText()
     /// What evy_config_get has lent, by key.
     var lent: [String: LentText] = [:]
 }
@@ -20,23 +20,34 @@ final class TLSHandle {
     var provider: TLSProvider?
     /// The policy was changed since the provider got its context.
     var isChanged = false
-    let error = LentText()
+    let error = ErrorText()
 }
 
+/// An object that handles of evy.h stand for.
+protocol HandledObject: AnyObject {
+    static var kind: HandleKind { get }
+}
+
+extension ConfigHandle: HandledObject { static var kind: HandleKind { .config } }
+extension TLSHandle: HandledObject { static var kind: HandleKind { .tls } }
+extension Server: HandledObject { static var kind: HandleKind { .server } }
+
 enum Handle {
-    static func make<T: AnyObject>(_ object: T) -> OpaquePointer {
-        OpaquePointer(Unmanaged.passRetained(object).toOpaque())
+    static func make<T: HandledObject>(_ object: T) -> OpaquePointer? { HandleTable.make(object, T.kind) }
+
+    /// nil: NULL, freed and gone, or a handle of another kind.
+    static func object<T: HandledObject>(_ handle: OpaquePointer?, _ type: T.Type) -> T? {
+        // SAFETY: the table keeps each kind apart.
+        HandleTable.find(handle, T.kind).map { unsafeDowncast($0, to: T.self) }
     }
 
-    /// SAFETY: the header gives each kind of handle a type of its own, and NULL is answered here.
-    static func object<T: AnyObject>(_ handle: OpaquePointer?, _ type: T.Type) -> T? {
-        guard let handle else { return nil }
-        return Unmanaged<T>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    /// The host's reference, to be released; nil: it was given back before.
+    static func give<T: HandledObject>(_ handle: OpaquePointer?, _ type: T.Type) -> Unmanaged<T>? {
+        HandleTable.give(handle, T.kind).map { Unmanaged.passUnretained(unsafeDowncast($0, to: T.self)) }
     }
 
-    static func free<T: AnyObject>(_ handle: OpaquePointer?, _ type: T.Type) {
-        guard let handle else { return }
-        Unmanaged<T>.fromOpaque(UnsafeRawPointer(handle)).release()
+    static func free<T: HandledObject>(_ handle: OpaquePointer?, _ type: T.Type) {
+        give(handle, type)?.release()
     }
 
     /// nil for NULL, and for memory that is no living request.
@@ -67,7 +78,11 @@ enum Status {
     static let unsupported: evy_status = -16
 }
 
-/// A text or block of the host: NUL-terminated when the length is EVY_NUL. nil: NULL with a length.
+/// No object of a process is longer: what claims to be is a mistake, and nobody may walk it.
+let hostBytesMax = 1 << 47
+
+/// A text or block of the host: NUL-terminated when the length is EVY_NUL. nil: NULL with a length, or a
+/// length that cannot be.
 func hostBytes(_ start: UnsafeRawPointer?, _ count: Int) -> UnsafeRawBufferPointer? {
     guard let start else {
         return count == 0 || count == -1 ? UnsafeRawBufferPointer(start: nil, count: 0) : nil
@@ -75,7 +90,7 @@ func hostBytes(_ start: UnsafeRawPointer?, _ count: Int) -> UnsafeRawBufferPoint
     if count == -1 {
         return UnsafeRawBufferPointer(start: start, count: strlen(start.assumingMemoryBound(to: CChar.self)))
     }
-    return count < 0 ? nil : UnsafeRawBufferPointer(start: start, count: count)
+    return count < 0 || count > hostBytesMax ? nil : UnsafeRawBufferPointer(start: start, count: count)
 }
 
 func server(of exchange: ExchangeRef) -> Server? {

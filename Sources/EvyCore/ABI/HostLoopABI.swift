@@ -39,8 +39,10 @@ public func evy_server_next(
 ) -> evy_status {
     req?.pointee = nil
     event?.pointee = 0
-    guard let event, let req else { return Status.badArgument }
     return call(s) { (server) throws(ServerError) in
+        guard let event, let req else {
+            throw ServerError(kind: .argument, text: "event or req is NULL")
+        }
         guard let queue = server.pullQueue else {
             throw ServerError(kind: .state, text: "evy_server_next needs option pull")
         }
@@ -113,12 +115,9 @@ private func withTask(
     _ s: OpaquePointer?, _ fn: evy_task_fn?, _ user: UnsafeMutableRawPointer?, _ drop: evy_drop_fn?,
     _ body: (Server, HostTask) throws(ServerError) -> Int64
 ) -> Int64 {
-    guard let fn else {
-        drop?(user)
-        return Int64(Status.badArgument)
-    }
     var result: Int64 = 0
     let code = call(s) { (server) throws(ServerError) in
+        guard let fn else { throw ServerError(kind: .argument, text: "the function is NULL") }
         result = try body(server, HostTask(function: fn, user: user, drop: drop))
         return Status.ok
     }

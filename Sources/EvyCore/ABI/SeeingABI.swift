@@ -38,17 +38,20 @@ public func evy_counter_help(_ index: UInt32) -> UnsafePointer<CChar>? { row(ind
 @implementation @_cdecl("evy_server_metrics")
 public func evy_server_metrics(_ s: OpaquePointer?, _ out: UnsafeMutablePointer<CChar>?, _ cap: Int) -> Int64
 {
-    guard let server = Handle.object(s, Server.self), cap >= 0, out != nil || cap == 0 else {
-        return Int64(Status.badArgument)
-    }
-    guard !server.isForked else { return Int64(Status.forked) }
     var text = ByteBuffer()
-    withUnsafeTemporaryAllocation(of: Int64.self, capacity: Counter.allCases.count) { values in
-        values.initialize(repeating: 0)
-        server.readCounters(into: values)
-        MetricsText.write(UnsafeBufferPointer(values), into: &text)
+    let status = call(s) { (server) throws(ServerError) in
+        guard cap >= 0, out != nil || cap == 0 else {
+            throw ServerError(kind: .argument, text: "no room for the metrics was given")
+        }
+        withUnsafeTemporaryAllocation(of: Int64.self, capacity: Counter.allCases.count) { values in
+            values.initialize(repeating: 0)
+            server.readCounters(into: values)
+            MetricsText.write(UnsafeBufferPointer(values), into: &text)
+        }
+        guard !text.failed else { throw ServerError(kind: .noMemory, text: "out of memory") }
+        return Status.ok
     }
-    guard !text.failed else { return Int64(Status.outOfMemory) }
+    guard status == Status.ok else { return Int64(status) }
     if let out, cap > 0 {
         let count = text.count < cap ? text.count : 0  // half a text would pass for a whole one
         if let start = text.readable.baseAddress { memcpy(out, start, count) }
@@ -59,24 +62,30 @@ public func evy_server_metrics(_ s: OpaquePointer?, _ out: UnsafeMutablePointer<
 
 // MARK: - The server's own log
 
-private func log(_ s: OpaquePointer?, _ level: Int32, _ body: (EventLog, LogLevel) -> evy_status)
-    -> evy_status
-{
-    guard let server = Handle.object(s, Server.self), let level = LogLevel(rawValue: level) else {
-        return Status.badArgument
+private func log(
+    _ s: OpaquePointer?, _ level: Int32, _ body: (EventLog, LogLevel) throws(ServerError) -> Void
+) -> evy_status {
+    call(s) { (server) throws(ServerError) in
+        guard let known = LogLevel(rawValue: level) else {
+            throw ServerError(kind: .argument, text: "\(level) is no EVY_LOG_*")
+        }
+        try body(server.eventLog, known)
+        return Status.ok
     }
-    return server.isForked ? Status.forked : body(server.eventLog, level)
 }
 
 @implementation @_cdecl("evy_server_log")
 public func evy_server_log(
     _ s: OpaquePointer?, _ level: Int32, _ text: UnsafePointer<CChar>?, _ len: Int
 ) -> evy_status {
-    guard let text, let bytes = hostBytes(text, len) else { return Status.badArgument }
-    return log(s, level) { log, level in
-        if log.isInCallback { return Status.wrongState }
+    log(s, level) { (log, level) throws(ServerError) in
+        guard let text, let bytes = hostBytes(text, len) else {
+            throw ServerError(kind: .argument, text: "the line is NULL, or its length cannot be")
+        }
+        if log.isInCallback {
+            throw ServerError(kind: .state, text: "the log's callback cannot write to the log")
+        }
         log.write(level, foreign: bytes)
-        return Status.ok
     }
 }
 
@@ -90,10 +99,7 @@ public func evy_server_reopen_logs(_ s: OpaquePointer?) -> evy_status {
 
 @implementation @_cdecl("evy_server_set_log_level")
 public func evy_server_set_log_level(_ s: OpaquePointer?, _ level: Int32) -> evy_status {
-    log(s, level) { log, level in
-        log.setLevel(level)
-        return Status.ok
-    }
+    log(s, level) { log, level in log.setLevel(level) }
 }
 
 @implementation @_cdecl("evy_server_log_level")

@@ -15,7 +15,12 @@ public func evy_server_new(_ cfg: OpaquePointer?, _ out: UnsafeMutablePointer<Op
         return Status.badArgument
     }
     do throws(ServerError) {
-        out.pointee = Handle.make(try Server(config.configuration))
+        let server = try Server(config.configuration)
+        server.handle = Handle.make(server)
+        guard server.handle != nil else {
+            throw ServerError(kind: .noMemory, text: "out of memory, or of handles")
+        }
+        out.pointee = server.handle
         return Status.ok
     } catch {
         config.error.set(error.text)
@@ -77,10 +82,11 @@ public func evy_server_wait(_ s: OpaquePointer?, _ wait_ms: Int64) -> evy_status
 
 @implementation @_cdecl("evy_server_free")
 public func evy_server_free(_ s: OpaquePointer?) {
-    guard let server = Handle.object(s, Server.self) else { return }
+    guard let hold = Handle.give(s, Server.self) else { return }
+    let server = hold.takeUnretainedValue()
     server.close()
     // In a forked child the reactor's locks may be held by threads that do not exist there: it is left alone.
-    if !server.isForked { Handle.free(s, Server.self) }
+    if !server.isForked { hold.release() }
 }
 
 @implementation @_cdecl("evy_server_error")

@@ -44,6 +44,8 @@ enum ExchangeEnd: Int32 {
 /// Thread:    three groups of members, see the marks. Always reached through a pointer, never copied.
 struct Exchange: ~Copyable {
     static let magicAlive: UInt32 = 0x4556_5921
+    /// In the pool: a pointer to it that a host has kept is refused until the memory serves anew.
+    static let magicPooled: UInt32 = 0x4556_5930
 
     enum Stage: UInt8 { case readingHead, readingBody, serving, hooking, finished }
     enum Job: UInt8 { case handler, body, writable, hooks }
@@ -64,8 +66,8 @@ struct Exchange: ~Copyable {
     /// what other threads read must not lie there.
     private let anchor: UInt64 = 0
 
-    // MARK: Set once for the life of the memory
     var magic = Exchange.magicAlive
+    // MARK: Set once for the life of the memory
     let lock = FutexLock()
     /// Signalled when a body arrived, output drained, or the client went.
     let changed = FutexEvent()

@@ -148,7 +148,8 @@ extension UnsafeMutablePointer<Exchange> {
     ) -> HostResult {
         pointee.lock.lock()
         defer { pointee.lock.unlock() }
-        guard pointee.onBody == nil, !pointee.hasReadBody, pointee.stage == .serving else {
+        // The function is forgotten with the last piece, but the drop that came with it is still owed then.
+        guard pointee.bodyMode != .push, !pointee.hasReadBody, pointee.stage == .serving else {
             return .wrongState
         }
         pointee.bodyMode = .push

@@ -124,7 +124,9 @@ extension UnsafeMutablePointer<Exchange> {
     func abort() -> HostResult {
         pointee.lock.lock()
         defer { pointee.lock.unlock() }
-        guard pointee.response != .ended, !pointee.isAborted else { return .wrongState }
+        guard pointee.response != .ended, !pointee.isAborted, pointee.stage == .serving else {
+            return .wrongState
+        }
         pointee.isAborted = true
         pointee.response = .ended
         if pointee.end == .complete { pointee.end = .aborted }

@@ -148,6 +148,7 @@ extension UnsafeMutablePointer<Reactor> {
             let exchange = fresh
                 ?? ExchangeRef.make(reactor: self, fieldCapacity: pointee.settings.limits.headerCountMax)
         else { return nil }
+        exchange.pointee.magic = Exchange.magicAlive
         exchange.pointee.connection = connection
         exchange.pointee.descriptor = connection.pointee.descriptor
         pointee.unfinished += 1
@@ -171,6 +172,7 @@ extension UnsafeMutablePointer<Reactor> {
     func recycle(_ exchange: ExchangeRef) {
         let server = exchange.releaseHold()
         exchange.reset()
+        exchange.pointee.magic = Exchange.magicPooled
         if !pointee.pushPooled(exchange, force: Inbox.isPosted(exchange.pointee.node)) { exchange.destroy() }
         server?.release()
     }

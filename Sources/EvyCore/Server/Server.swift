@@ -22,7 +22,9 @@ final class Server: @unchecked Sendable {
     let ports: [UInt16]
     private let schemes: [String]
     /// Of the last failed call on the handle.
-    let errorText = LentText()
+    let errorText = ErrorText()
+    /// What the host knows it by; set before anybody else knows the server.
+    var handle: OpaquePointer?
     private let configuration: Configuration
     private let texts = SettingTexts()
     /// At least one; complete before the server is anybody's.
@@ -191,6 +193,9 @@ final class Server: @unchecked Sendable {
         let loop = try gate.withLock { () throws(ServerError) -> ServerLoop in
             guard !isStepped else {
                 throw ServerError(kind: .state, text: "the host steps this server: it needs no threads")
+            }
+            guard !isMember else {
+                throw ServerError(kind: .state, text: "a handler's thread is the server's already")
             }
             let poorest = loops.min { $0.lentCount < $1.lentCount } ?? loops[0]
             poorest.lentCount += 1
