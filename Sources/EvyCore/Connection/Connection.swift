@@ -54,6 +54,8 @@ struct Connection: ~Copyable {
     /// rate; while lingering, bytes thrown away; for room to write, what the peer's TCP had acknowledged at
     /// its start.
     var waitMark: Int64 = 0
+    /// While it waits for room to write: since when the peer has acknowledged nothing.
+    var stalledSince: Int64 = 0
 
     init(index: UInt32) { self.index = index }
 
