@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test tools install bench format clean
+.PHONY: run lib test tools install bench hostile format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -39,6 +39,10 @@ install: ## library, header, evy.pc and CMake package into PREFIX
 
 bench: lib ## compares with other servers, writes Benchmarks/results
 	@Benchmarks/run
+
+hostile: lib ## clients that misbehave, in the sizes of an attack (minutes); prints a table of figures
+	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)
+	@EVY_HOSTILE=full Tests/pytest.sh Tests/hostile
 
 format: ## rewrites the Swift sources as .ci/format.sh wants them
 	swift format --in-place --parallel --recursive Package.swift Sources Tests Examples

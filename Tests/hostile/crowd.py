@@ -213,7 +213,7 @@ class Watch:
 
 
 def in_time(crowd, seconds):
-    """Cut at the deadline, at most a second behind it; not before, but this process may look a little late."""
+    """Cut at the deadline, at most a second behind it; not before, but this process may look a bit late."""
     times = crowd.cut_after()
     spread = f"{crowd.name}: cut after {min(times):.2f} to {max(times):.2f} s, not {seconds:.2f}"
     assert seconds - 0.4 * FACTOR <= min(times) and max(times) <= seconds + FACTOR, spread

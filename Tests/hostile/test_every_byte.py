@@ -14,6 +14,7 @@ LENGTH_BODY = raw_request("POST", "/pull", body=b"0123456789")
 CHUNKED_BODY = b"POST /push HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(
     b"abc", b"de", last=b"0\r\nT: u\r\n\r\n"
 )
+RELAY = b"POST /relay?length=%d HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 ENDINGS = {"close": "client-closed", "reset": "client-reset"}
 
 
@@ -153,7 +154,7 @@ def test_of_an_answer_that_has_come_so_far(serve, how):
     clients = []
     for count in range(total):
         client = Connection(server)
-        client.send(b"POST /relay?length=%d HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (total, total))
+        client.send(RELAY % (total, total))
         client.send(b"r" * count)
         while not client.reader.buffer.endswith(b"\r\n\r\n" + b"r" * count):
             client.reader.more()

@@ -95,7 +95,8 @@ def test_heads_that_are_held_just_below_their_limit(both):
         watch.until_over(crowd, patience=2 * seconds + PATIENCE)
     found = server.settled(evy_connections_open=0)
     assert found[REFUSED % "timeout"] == found[TIMEOUT % "header"] == len(crowd)
-    figures.row(crowd.name, len(crowd), "header_timeout", in_time(crowd, seconds), normal, growth / len(crowd))
+    cut = in_time(crowd, seconds)
+    figures.row(crowd.name, len(crowd), "header_timeout", cut, normal, growth / len(crowd))
 
 
 BOMBS = {

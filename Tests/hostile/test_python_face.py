@@ -23,7 +23,12 @@ SECONDS = {
     "idle_timeout": size(2.5, 30) * FACTOR,
 }
 OPTIONS = [f"{name}={int(seconds * 1000)}ms" for name, seconds in SECONDS.items()]
+"""An application that streams its answer, or reads a body that is too large to be taken in ahead of it, holds
+its thread for as long as its client makes it wait. There must be more threads than such clients: with fewer,
+everybody waits until their deadline has passed."""
+THREADS = 96
 PAUSE = size(0.05, 1)
+STREAM = "not reading a stream"
 pytestmark = pytest.mark.skipif(SANITIZED, reason="an interpreter cannot load a sanitized library")
 
 
@@ -81,12 +86,12 @@ def site(lib_dir, pair):
 
 
 def crowds_by_deadline(watch, site):
-    """As in test_slow; upload and download are the application's own."""
+    """As in test_slow."""
     found = [
         ("idle_timeout", slow.idle(watch, site, size(200, 5000))),
         ("idle_timeout", slow.idle(watch, site, size(10, 200), tls=True)),
         ("write_timeout", slow.not_reading(watch, site, size(5, 50), b"fixed")),
-        ("write_timeout", slow.not_reading(watch, site, size(20, 25), b"stream", name="not reading a stream")),
+        ("write_timeout", slow.not_reading(watch, site, size(20, 50), b"stream", name=STREAM)),
         ("body_timeout", slow.slow_body(watch, site, size(10, 20), PAUSE)),
         ("header_timeout", slow.slow_head(watch, site, size(50, 200), PAUSE)),
         ("handshake_timeout", slow.half_open_handshake(watch, site, size(20, 50))),
@@ -97,7 +102,7 @@ def crowds_by_deadline(watch, site):
 
 
 def test_slow_clients_of_a_wsgi_server(site):
-    server = site(*OPTIONS)
+    server = site(*OPTIONS, f"threads={THREADS}")
     with Watch() as watch, Normal(server.ports[0]) as normal:
         crowds = crowds_by_deadline(watch, server)
         watch.until_over(*(crowd for _, crowd in crowds), patience=3 * SECONDS["idle_timeout"])

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # test_slow - all slow classes at once: each is cut by its own deadline, others are served, counters tell why.
 
+import time
+
 import figures
 import slow
 from crowd import Watch, in_time
@@ -16,6 +18,9 @@ SECONDS = {
 }
 OPTIONS = {name: f"{int(seconds * 1000)}ms" for name, seconds in SECONDS.items()}
 PAUSE = size(0.05, 1)  # a byte a second
+"""A handler that streams by evy_resp_write, and waits where its client does not read, holds one of these: there
+must be more of them than such clients, or it uses evy_resp_on_writable."""
+THREADS = "96"
 
 
 def crowds_by_deadline(watch, server):
@@ -37,7 +42,7 @@ def crowds_by_deadline(watch, server):
 
 
 def test_slow_clients_of_every_class_at_once(both):
-    server = both(**OPTIONS)
+    server = both(**OPTIONS, threads=THREADS)
     with Watch() as watch, Normal(server.ports[0]) as normal, Normal(server.ports[1], tls=True) as secure:
         crowds = crowds_by_deadline(watch, server)
         watch.until_over(*(crowd for _, crowd in crowds), patience=3 * SECONDS["idle_timeout"])
@@ -45,3 +50,14 @@ def test_slow_clients_of_every_class_at_once(both):
         figures.row(crowd.name, len(crowd), deadline, in_time(crowd, SECONDS[deadline]))
     figures.row("  while all of these", sum(len(crowd) for _, crowd in crowds), normal=normal)
     figures.row("  the same over TLS", sum(len(crowd) for _, crowd in crowds), normal=secure)
+
+
+def test_a_normal_client_alone(both):
+    """What the machine itself gives while these figures are taken."""
+    server = both()
+    with Watch() as watch, Normal(server.ports[0]) as normal, Normal(server.ports[1], tls=True) as secure:
+        end = time.monotonic() + size(0.3, 5)
+        while time.monotonic() < end:
+            watch.turn()
+    figures.row("nobody else", 1, normal=normal)
+    figures.row("  the same over TLS", 1, normal=secure)

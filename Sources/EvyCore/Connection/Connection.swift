@@ -20,6 +20,7 @@ struct Connection: ~Copyable {
         static let lingering = Flags(rawValue: 8)  // our side is shut, input is thrown away
         static let inputLost = Flags(rawValue: 16)  // input is left unread: closing at once would reset
         static let proxyHeader = Flags(rawValue: 32)  // its PROXY protocol header is still to come
+        static let pipelines = Flags(rawValue: 64)  // so many requests at a time that others would wait
     }
 
     let index: UInt32
@@ -62,7 +63,8 @@ struct Connection: ~Copyable {
     /// Changes with every connection in this place, so an old event cannot reach a new one.
     var token: UInt64 { UInt64(generation) << 32 | UInt64(index) }
     var isIdle: Bool {
-        current == nil && firstUnsent == nil && backlog.isEmpty && flags.isSubset(of: .proxyHeader)
+        current == nil && firstUnsent == nil && backlog.isEmpty
+            && flags.isSubset(of: [.proxyHeader, .pipelines])
     }
 }
 
