@@ -18,9 +18,10 @@ SECONDS = {
 }
 OPTIONS = {name: f"{int(seconds * 1000)}ms" for name, seconds in SECONDS.items()}
 PAUSE = size(0.05, 1)  # a byte a second
-"""A handler that streams by evy_resp_write, and waits where its client does not read, holds one of these: there
-must be more of them than such clients, or it uses evy_resp_on_writable."""
+"""A handler that streams by evy_resp_write, and waits where its client does not read, holds one of these:
+there must be more of them than such clients, or it uses evy_resp_on_writable."""
 THREADS = "96"
+STREAM = b"streamed?n=8000000"
 
 
 def crowds_by_deadline(watch, server):
@@ -29,7 +30,7 @@ def crowds_by_deadline(watch, server):
         ("idle_timeout", slow.idle(watch, server, size(300, 1000 if SANITIZED else 5000))),
         ("idle_timeout", slow.idle(watch, server, size(20, 200), tls=True)),
         ("write_timeout", slow.not_reading(watch, server, size(20, 50))),
-        ("write_timeout", slow.not_reading(watch, server, size(20, 50), b"streamed?n=8000000")),
+        ("write_timeout", slow.not_reading(watch, server, size(20, 50), STREAM, name="not reading a stream")),
         ("write_timeout", slow.not_reading(watch, server, size(20, 50), tls=True)),
         ("body_timeout", slow.slow_body(watch, server, size(50, 200), PAUSE)),
         ("header_timeout", slow.silent(watch, server, size(50, 200))),

@@ -91,7 +91,7 @@ extension Settings {
     /// How often a client that takes no byte is looked at: the grain of write_timeout.
     var writeLookMilliseconds: Int64 {
         writeTimeout < 0 || writeTimeout == DeadlineWheel.never
-            ? writeTimeout : max(1, min(1000, writeTimeout / 4))
+            ? writeTimeout : max(1, min(500, writeTimeout / 8))
     }
 
     /// Of the answer to a peer that broke the rules.
