@@ -205,11 +205,11 @@ class Watch:
             self.turn()
 
     def until_over(self, *crowds, patience):
-        self.until(
-            lambda: all(not crowd.left for crowd in crowds),
-            f"the end of {', '.join(crowd.name for crowd in crowds)}",
-            patience,
-        )
+        deadline = time.monotonic() + patience
+        while any(crowd.left for crowd in crowds):
+            left = {crowd.name: len(crowd.left) for crowd in crowds if crowd.left}
+            assert time.monotonic() < deadline, f"still there: {left}"
+            self.turn()
 
 
 def in_time(crowd, seconds):

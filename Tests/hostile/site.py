@@ -24,11 +24,11 @@ def site(env, start_response):
     path = env["PATH_INFO"]
     if path == "/stream":
         start_response("200 OK", [("Content-Type", "application/octet-stream")])
-        return (PIECE for _ in range(40))
+        return (PIECE for _ in range(80))
     if path == "/buffered":
         env["wsgi.input"].read()
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [bytes(1_000_000)] if path == "/fixed" else [b"Hello, World!\r\n"]
+    return [bytes(4_000_000)] if path == "/fixed" else [b"Hello, World!\r\n"]
 
 
 def main():

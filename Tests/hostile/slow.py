@@ -84,7 +84,7 @@ def half_open_handshake(watch, server, count):
     return crowd
 
 
-def not_reading(watch, server, count, target=b"fixed?n=1000000", tls=False, name="not reading"):
+def not_reading(watch, server, count, target=b"fixed?n=4000000", tls=False, name="not reading"):
     """A window of next to nothing that never opens."""
     crowd = watch.crowd(name + (" TLS" if tls else ""), reads=False)
     for _ in range(count):

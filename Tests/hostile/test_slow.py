@@ -21,7 +21,7 @@ PAUSE = size(0.05, 1)  # a byte a second
 """A handler that streams by evy_resp_write, and waits where its client does not read, holds one of these:
 there must be more of them than such clients, or it uses evy_resp_on_writable."""
 THREADS = "96"
-STREAM = b"streamed?n=2000000"
+STREAM = b"streamed?n=5000000"
 
 
 def crowds_by_deadline(watch, server):
