@@ -50,19 +50,20 @@ extension UnsafeMutablePointer<Reactor> {
         return process(connection, count: saved + received)
     }
 
-    /// A full receive can hold thousands of requests. Of a client that sends them so, the next one takes
-    /// less: what is left stays in the kernel, and others have their turn first.
+    /// A full receive can hold 1,500 requests, and their answers hold up everybody else. Only bodies need that
+    /// much; what a client sends beyond its share stays in the kernel until others have had their turn.
     private func receiveMax(_ connection: ConnectionRef) -> Int {
-        guard connection.pointee.flags.contains(.pipelines) else { return Worker.receiveMax }
-        return connection.pointee.tls == nil
-            ? Worker.pipelineReceiveMax : Worker.pipelineReceiveMax + TLSSession.heldPlainMax
+        if hasBodyToRead(connection) { return Worker.receiveMax }
+        let share =
+            connection.pointee.flags.contains(.pipelines) ? Worker.pipelineReceiveMax : Worker.headReceiveMax
+        return connection.pointee.tls == nil ? share : share + TLSSession.heldPlainMax
     }
 
     /// Sees to the next turn's `receiveMax`.
     private func notePipeline(_ connection: ConnectionRef, served: UInt32) {
         if served > Worker.pipelinedMax {
             connection.pointee.flags.insert(.pipelines)
-        } else if connection.pointee.flags.contains(.pipelines) {
+        } else if served == 0, connection.pointee.flags.contains(.pipelines) {
             connection.pointee.flags.remove(.pipelines)
         }
     }
