@@ -50,7 +50,7 @@ extension UnsafeMutablePointer<Reactor> {
         return process(connection, count: saved + received)
     }
 
-    /// A full receive can hold 1,500 requests, and their answers hold up everybody else. Only bodies need that
+    /// A full receive can hold 1,500 requests, and their answers hold up everybody else. Only bodies need as
     /// much; what a client sends beyond its share stays in the kernel until others have had their turn.
     private func receiveMax(_ connection: ConnectionRef) -> Int {
         if hasBodyToRead(connection) { return Worker.receiveMax }
