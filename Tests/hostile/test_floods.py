@@ -216,11 +216,14 @@ def test_connections_in_and_out(both):
     figures.row("  the same over TLS", count, normal=over_tls)
 
 
+BURST = 200  # a newcomer queues behind all of them, wherever it comes from
+
+
 def resets_before_accept(server, count):
-    """All at once into the listeners' queues."""
+    """So many at once into the listeners' queues."""
     for port in server.ports:
-        for _ in range(count // 500):
-            socks = [raw_socket(port) for _ in range(500)]
+        for _ in range(count // BURST):
+            socks = [raw_socket(port) for _ in range(BURST)]
             for sock in socks:
                 reset(sock)
 
@@ -228,7 +231,7 @@ def resets_before_accept(server, count):
 def test_resets_ahead_of_accept_while_others_are_served(both):
     """That none of them harms the server is in Tests/behaviour/test_accept; here, that nobody waits."""
     server = both()
-    count = size(500, 1000)
+    count = size(400, 1000)
     with Normal(server.ports[0]) as normal, Normal(server.ports[1], tls=True) as secure:
         resets_before_accept(server, count)
     server.settled(evy_connections_open=0)

@@ -7,7 +7,7 @@ import figures
 import pytest
 import slow
 from crowd import Watch
-from figures import Normal, size
+from figures import size
 from support import SANITIZED
 
 KIB = 1024
@@ -62,12 +62,12 @@ def test_a_client_costs_no_more_than_promised(both, big_file, name):
     if "file" in name:
         begin = functools.partial(begin, target=b"file?path=" + bytes(big_file))
     server, count = both(**STALLED), size(short, full)
-    with Watch() as watch, Normal(server.ports[0]) as normal:
+    with Watch() as watch:
         begin(watch, server, 10)  # what is made once is not theirs
         before = steady(server, watch)
         begin(watch, server, count)
         each = (steady(server, watch) - before) / count
-    figures.row(f"{name}, {bound // KIB} KiB at most", count, normal=normal, each=each)
+    figures.row(f"{name}, {bound // KIB} KiB at most", count, each=each)
     assert each < bound, f"{name}: {each:.0f} bytes each, not {bound}"
 
 
