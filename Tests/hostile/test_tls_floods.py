@@ -41,9 +41,9 @@ def serves_still(server):
 
 
 def test_renegotiations_are_refused_and_cost_others_nothing(both):
-    server, waves, each = both(), size(2, 10), 5
+    server, (waves, each) = both(), size((2, 5), (50, 1))
     with Normal(server.ports[1], tls=True) as normal:
-        for _ in range(waves):  # more of them at a time would have the processors to themselves
+        for _ in range(waves):  # many of them at a time would have the processors to themselves
             clients = [Client(server, "-tls1_2") for _ in range(each)]
             for client in clients:
                 client.say(b"R\n")
