@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test conformance fuzz tools fuzz-abi install differential bench tls-scan format clean
+.PHONY: run lib test conformance fuzz tools fuzz-abi install differential bench tls-scan hostile format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -56,6 +56,10 @@ bench: lib ## compares with other servers, writes Benchmarks/results
 tls-scan: lib ## testssl.sh and sslyze against a server with a private certificate; about two minutes
 	@.ci/need.sh $(NEEDED) python3-venv openssl testssl.sh
 	@Tests/tls/scan.sh
+
+hostile: lib ## clients that misbehave, in the sizes of an attack (minutes); prints a table of figures
+	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)
+	@EVY_HOSTILE=full Tests/pytest.sh Tests/hostile
 
 format: ## rewrites the Swift sources as .ci/format.sh wants them
 	swift format --in-place --parallel --recursive Package.swift Sources Tests Examples

@@ -20,6 +20,7 @@ struct Connection: ~Copyable {
         static let lingering = Flags(rawValue: 8)  // our side is shut, input is thrown away
         static let inputLost = Flags(rawValue: 16)  // input is left unread: closing at once would reset
         static let proxyHeader = Flags(rawValue: 32)  // its PROXY protocol header is still to come
+        static let pipelines = Flags(rawValue: 64)  // so many requests at a time that others would wait
     }
 
     let index: UInt32
@@ -54,13 +55,16 @@ struct Connection: ~Copyable {
     /// rate; while lingering, bytes thrown away; for room to write, what the peer's TCP had acknowledged at
     /// its start.
     var waitMark: Int64 = 0
+    /// While it waits for room to write: since when the peer has acknowledged nothing.
+    var stalledSince: Int64 = 0
 
     init(index: UInt32) { self.index = index }
 
     /// Changes with every connection in this place, so an old event cannot reach a new one.
     var token: UInt64 { UInt64(generation) << 32 | UInt64(index) }
     var isIdle: Bool {
-        current == nil && firstUnsent == nil && backlog.isEmpty && flags.isSubset(of: .proxyHeader)
+        current == nil && firstUnsent == nil && backlog.isEmpty
+            && flags.isSubset(of: [.proxyHeader, .pipelines])
     }
 }
 

@@ -37,7 +37,7 @@ extension UnsafeMutablePointer<Reactor> {
         }
         let worker = pointee.worker
         let saved = connection.pointee.input.count
-        let end = min(saved + Worker.receiveMax, worker.pointee.input.count)
+        let end = min(saved + receiveMax(connection), worker.pointee.input.count)
         let room = UnsafeMutableRawBufferPointer(rebasing: worker.pointee.input[saved..<end])
         let received = receive(connection, into: room)
         guard received > 0 else { return receivedNothing(connection, -received) }
@@ -48,6 +48,24 @@ extension UnsafeMutablePointer<Reactor> {
         // While the client owes us room, a body that goes on is no progress.
         if connection.pointee.wait != .write { connection.pointee.waitMark &+= Int64(received) }
         return process(connection, count: saved + received)
+    }
+
+    /// A full receive can hold 1,500 requests, and their answers hold up everybody else. Only bodies need as
+    /// much; what a client sends beyond its share stays in the kernel until others have had their turn.
+    private func receiveMax(_ connection: ConnectionRef) -> Int {
+        if hasBodyToRead(connection) { return Worker.receiveMax }
+        let share =
+            connection.pointee.flags.contains(.pipelines) ? Worker.pipelineReceiveMax : Worker.headReceiveMax
+        return connection.pointee.tls == nil ? share : share + TLSSession.heldPlainMax
+    }
+
+    /// Sees to the next turn's `receiveMax`.
+    private func notePipeline(_ connection: ConnectionRef, served: UInt32) {
+        if served > Worker.pipelinedMax {
+            connection.pointee.flags.insert(.pipelines)
+        } else if served == 0, connection.pointee.flags.contains(.pipelines) {
+            connection.pointee.flags.remove(.pipelines)
+        }
     }
 
     private func hasBodyToRead(_ connection: ConnectionRef) -> Bool {
@@ -100,6 +118,7 @@ extension UnsafeMutablePointer<Reactor> {
         let worker = pointee.worker
         let window = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(worker.pointee.input)[..<count])
         var position = 0
+        let before = connection.pointee.requests
         worker.pointee.connection = connection
         while true {
             if connection.pointee.current == nil {
@@ -138,6 +157,7 @@ extension UnsafeMutablePointer<Reactor> {
         if position < count {
             connection.pointee.input.append(UnsafeRawBufferPointer(rebasing: window[position...]))
         }
+        notePipeline(connection, served: connection.pointee.requests &- before)
         return flushAndSettle(connection)
     }
 

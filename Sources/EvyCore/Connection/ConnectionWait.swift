@@ -16,8 +16,9 @@ extension UnsafeMutablePointer<Reactor> {
             milliseconds = settings.bodyTimeout
             connection.pointee.waitMark = 0
         case .write:
-            milliseconds = settings.writeTimeout
+            milliseconds = settings.writeLookMilliseconds
             connection.pointee.waitMark = SystemCalls.bytesAcked(connection.pointee.descriptor)
+            connection.pointee.stalledSince = nowMilliseconds
         case .linger, .unreadBody: milliseconds = settings.lingerTimeout
         }
         let deadline =
@@ -107,17 +108,27 @@ extension UnsafeMutablePointer<Reactor> {
         case .unreadBody: return expireUnread(connection)
         case .head: return expireHead(connection)
         case .body: return expireBody(connection)
-        case .write:
-            // The kernel announces room only when a good part of its buffer, megabytes at times, is free:
-            // a client that reads slowly is told from one that does not by what it has acknowledged.
-            if SystemCalls.bytesAcked(connection.pointee.descriptor) > connection.pointee.waitMark {
-                wait(connection, .write)
-            } else {
-                countTimeout(.write)
-                fail(connection, .writeTimeout)
-            }
+        case .write: expireWrite(connection)
         }
         return true
+    }
+
+    /// The kernel announces room only when a good part of its buffer, megabytes at times, is free: a client
+    /// that reads slowly is told from one that does not by what it has acknowledged. That is looked at more
+    /// often than the deadline passes, because what is still on its way when the socket is full would
+    /// otherwise count as progress, and double the client's time.
+    private func expireWrite(_ connection: ConnectionRef) {
+        let settings = pointee.settings
+        if SystemCalls.bytesAcked(connection.pointee.descriptor) > connection.pointee.waitMark {
+            return wait(connection, .write)
+        }
+        let deadline = connection.pointee.stalledSince &+ settings.writeTimeout
+        guard nowMilliseconds < deadline else {
+            countTimeout(.write)
+            return fail(connection, .writeTimeout)
+        }
+        let look = nowMilliseconds &+ settings.writeLookMilliseconds
+        loop.pointee.deadlines.set(connection.pointee.index, deadline: min(deadline, look))
     }
 
     private func expireHead(_ connection: ConnectionRef) -> Bool {

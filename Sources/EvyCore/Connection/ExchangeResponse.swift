@@ -108,9 +108,10 @@ extension UnsafeMutablePointer<Exchange> {
             }
         }
         if pointee.promisedLeft > 0 {
-            // Fewer bytes than promised: only a cut tells the client.
+            // Fewer bytes than promised: only a cut tells the client. Where its own body broke off before,
+            // the handler had no more to say, and that remains the reason.
             pointee.response = .ended
-            pointee.end = .handlerError
+            if pointee.end == .complete { pointee.end = .handlerError }
             pointee.isAborted = true
             postIfUnattended()
             return .ok

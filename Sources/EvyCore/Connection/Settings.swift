@@ -85,6 +85,12 @@ protocol ReactorDelegate: AnyObject {
 }
 
 extension Settings {
+    /// How often a client that takes no byte is looked at: the grain of write_timeout.
+    var writeLookMilliseconds: Int64 {
+        writeTimeout < 0 || writeTimeout == DeadlineWheel.never
+            ? writeTimeout : max(1, min(500, writeTimeout / 8))
+    }
+
     /// Of the answer to a peer that broke the rules.
     func status(_ error: HTTPError) -> Int {
         switch error {

@@ -14,6 +14,11 @@ typealias WorkerRef = UnsafeMutablePointer<Worker>
 /// Thread:    that thread; the next holder reads `batch` once when it takes over (see adopt).
 struct Worker: ~Copyable {
     static let receiveMax = 64 << 10
+    /// Where a head is expected.
+    static let headReceiveMax = 8 << 10
+    /// Of a client that has sent more than `pipelinedMax` requests at once: some 50, half a millisecond.
+    static let pipelineReceiveMax = 2 << 10
+    static let pipelinedMax: UInt32 = 32
     static let batchMax = 64 << 10
     static let cipherOutMax = 128 << 10
 
