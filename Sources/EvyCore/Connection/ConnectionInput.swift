@@ -137,6 +137,11 @@ extension UnsafeMutablePointer<Reactor> {
         }
         if position < count {
             connection.pointee.input.append(UnsafeRawBufferPointer(rebasing: window[position...]))
+            // Without these bytes what follows would mean something else.
+            if connection.pointee.input.failed {
+                fail(connection, .io)
+                return true
+            }
         }
         return flushAndSettle(connection)
     }

@@ -33,6 +33,7 @@ extension UnsafeMutablePointer<Exchange> {
     /// Nobody else would serve this exchange while the calling thread waits: its loop goes to another thread.
     /// False: it cannot, so the caller must not wait.
     func letLoopGo() -> Bool {
+        if pointee.reactor.pointee.isForked { return false }
         pointee.lock.lock()
         let holdsLoop = pointee.isAttended && pointee.runner == Thread.current
         let runnerWorker = pointee.worker
