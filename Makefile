@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test tools install bench format clean
+.PHONY: run lib test resources tools install bench format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -27,6 +27,9 @@ lib: ## .build/release/libevy.so, and its name at run time
 
 test: tools ## every check and test, in stages; one of them: Tests/run STAGE
 	@Tests/run
+
+resources: lib tools ## what happens when something runs out, with many more forks than `make test` makes
+	@EVY_FORKS=3000 Tests/pytest.sh Tests/resources
 
 tools: ## installs what the tests use
 	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// forks.c - a server whose program forks: from a thread of its own and in handlers, while requests are served.
+// forks.c - a server whose program forks: from a thread of its own and in handlers, under load.
 //   forks [option=value]...
 // Prints its port, then one line for each command on standard input:
 //   fork N     N children one after the other, each uses what it must not: how many found all refused

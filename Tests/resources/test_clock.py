@@ -48,7 +48,8 @@ def milliseconds(seconds):
 def test_whoever_has_sent_in_time_is_served_after_a_standstill(serve):
     """More clients than one look at the sockets shows: the deadlines of all have passed meanwhile."""
     count = 600
-    server = serve("--quiet", idle_timeout=milliseconds(0.5), header_timeout=milliseconds(0.5), backlog="1000")
+    deadline = milliseconds(0.5)
+    server = serve("--quiet", idle_timeout=deadline, header_timeout=deadline, backlog="1000")
     idle = [Connection(server) for _ in range(count)]
     for client in idle:
         client.send(raw_request("GET", "/hello"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# test_threads - the system gives no more threads: requests go on with those that are there, and later with all.
+# test_threads - the system gives no more threads: requests go on with those there are, and later with all.
 
 import pytest
 from support import Connection, one_loop, raw_request, wait_until

@@ -7,8 +7,8 @@ internal import Glibc
 /// Ownership: owns its storage, frees it in deinit; not copyable, so there is one owner.
 /// Lifetime:  readable, withSpan and grow lend memory that is good until the next mutation.
 /// Thread:    one at a time.
-/// Errors:    an allocation that fails, or a size that overflows, sets `failed` until the buffer is cleared; what
-///            was in it stays readable and later appends do nothing, so a caller may check once at the end.
+/// Errors:    an allocation that fails, or a size that overflows, sets `failed` until the buffer is cleared;
+///            what was in it stays readable and later appends do nothing, so a caller may check at the end.
 @safe struct ByteBuffer: ~Copyable {
     private var storage: UnsafeMutableRawPointer?
     private var start = 0

@@ -116,8 +116,8 @@ extension UnsafeMutablePointer<Reactor> {
                 }
                 if !isComplete { break }
             }
-            // Also right behind its head: nothing more may come to wake the connection. Of a request without a
-            // body nothing is taken: what follows is the next one.
+            // Also right behind its head: nothing more may come to wake the connection. Of a request without
+            // a body nothing is taken: what follows is the next one.
             if position < count, exchange.pointee.bodyEnd == .open, exchange.takesInput {
                 guard feed(exchange, window, &position) else { return finishRefusal(exchange) }
             }

@@ -69,4 +69,11 @@ extension UnsafeMutablePointer<Exchange> {
             pointee.changed.wait(since: ticket, nanoseconds: left)
         }
     }
+
+    /// The client has gone: whoever waits, or asks, hears of it.
+    func noteGone() {
+        withLock { pointee.isGone = true }
+        pointee.changed.signal()
+        tellGone()
+    }
 }

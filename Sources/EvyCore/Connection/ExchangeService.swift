@@ -81,7 +81,7 @@ extension UnsafeMutablePointer<Reactor> {
         }
     }
 
-    /// False: the loop was lost. Host code that forked may return in the child, where the loop is not its own.
+    /// False: the loop was lost. Host code that forked may return in the child, whose loop this is not.
     @inline(__always)
     private func leaveHost(_ worker: WorkerRef) -> Bool {
         loop.pointee.lease.leave(worker.pointee.ticket) && !pointee.isForked
@@ -202,9 +202,9 @@ extension UnsafeMutablePointer<Reactor> {
     /// with the look whether host code still runs: as soon as it does not, the exchange may end.
     private func takeLeftover(_ exchange: ExchangeRef) {
         let isLost = exchange.pointee.leftover.failed
-        guard !exchange.pointee.leftover.isEmpty || isLost, let connection = exchange.pointee.connection else {
-            return
-        }
+        guard !exchange.pointee.leftover.isEmpty || isLost,
+            let connection = exchange.pointee.connection
+        else { return }
         connection.pointee.input.append(exchange.pointee.leftover.readable)
         if isLost || connection.pointee.input.failed {
             // Without these bytes what follows would mean something else: this request is the last.
@@ -394,12 +394,5 @@ extension UnsafeMutablePointer<Exchange> {
             pointee.hooks.isSealed = true
             return true
         }
-    }
-
-    /// The client has gone: whoever waits, or asks, hears of it.
-    func noteGone() {
-        withLock { pointee.isGone = true }
-        pointee.changed.signal()
-        tellGone()
     }
 }

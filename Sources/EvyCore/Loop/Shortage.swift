@@ -2,8 +2,8 @@
 // Shortage - when to say that something has run out, and that it is back: once, and not in turns.
 // Room: Loop (pure: time is an argument, in milliseconds).
 
-/// A shortage is told when it begins and when it ends. Where shortages follow each other closely, only the first
-/// is, and one that goes on for so long.
+/// A shortage is told when it begins and when it ends. Where shortages follow each other closely, only the
+/// first is, and one that goes on for so long.
 struct Shortage {
     static let quietMilliseconds: Int64 = 10_000
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// CrewWatch - takes the loop away from host code that blocks, and looks after requests that wait for a thread.
+// CrewWatch - takes the loop from host code that blocks, and looks after requests that wait for a thread.
 // Room: Server. Why: docs/architecture.md, "Threads".
 
 internal import Synchronization

@@ -24,8 +24,8 @@ enum ForkWatch {
     @inline(__always)
     static var generation: UInt32 { ownGeneration.load(ordering: .relaxed) }
 
-    /// Other processes may have copies of the descriptors of this one. A child that is on its way to exec, made
-    /// by posix_spawn(3), is none: its copies are closed there.
+    /// Other processes may have copies of the descriptors of this one. A child that is on its way to exec,
+    /// made by posix_spawn(3), is none: its copies are closed there.
     @inline(__always)
     static var hasForked: Bool { forks.load(ordering: .relaxed) }
 }
