@@ -12,11 +12,11 @@ LOST = "log lines lost"
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 64 KiB."""
+    """A file system of 256 KiB."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place], capture_output=True, text=True
     )
     if mounted.returncode != 0:
         pytest.skip(f"no tmpfs can be mounted: {mounted.stderr.strip()}")
@@ -36,9 +36,9 @@ def test_a_full_disk_loses_lines_and_tells_how_many(serve, small_disk):
     log = small_disk / "access.log"
     server = serve("--quiet", access_log=str(log))
     ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(32 << 10))
+    ballast.write_bytes(bytes(208 << 10))
     ask(server, 1500)
-    assert b"GET /hello" in log.read_bytes() and log.stat().st_size <= 64 << 10
+    assert b"GET /hello" in log.read_bytes() and log.stat().st_size <= 48 << 10
     ballast.unlink()
     log.write_bytes(b"")  # as logrotate's copytruncate does; lines go on at the new end
     ask(server, 100)
@@ -51,7 +51,7 @@ def test_a_full_disk_loses_lines_and_tells_how_many(serve, small_disk):
 
 def test_the_error_log_on_a_full_disk_harms_nobody(serve, small_disk):
     log = small_disk / "error.log"
-    (small_disk / "ballast").write_bytes(bytes(60 << 10))
+    (small_disk / "ballast").write_bytes(bytes(252 << 10))
     server = serve("--quiet", callbacks=False, error_log=str(log), access_log="/dev/full")
     with Connection(server) as connection:
         for _ in range(200):

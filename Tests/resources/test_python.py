@@ -100,14 +100,15 @@ def test_a_body_that_finds_no_room_on_disk_is_refused_with_507(small_disk, pytho
 
 def test_a_body_that_finds_no_descriptor_is_refused_with_503(python):
     program = python()
-    with Connection(port=program.port) as connection:
+    with Connection(port=program.port) as connection, Connection(port=program.port) as other:
+        assert other.get("/").body == b"done"
         assert connection.get("/none-left").body == b"done"
         body = pattern(100_000)
         connection.send_lenient(
             b"POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(body)
         )
         assert connection.response().status == 503
-        assert connection.get("/plenty").body == b"done"
+        assert other.get("/plenty").body == b"done"
     assert upload(program.port, 100_000).status == 200
     assert len(wait_until(lambda: program.err.matching("Too many open files"), "the line")) >= 1
 

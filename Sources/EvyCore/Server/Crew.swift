@@ -230,8 +230,8 @@ final class Crew: @unchecked Sendable {
                 victim = nil
                 gate.unlock()
                 let isLost = lead(worker, from: from)
-                if isForked { return true }
                 worker.giveHostLock(reactor?.pointee.settings.hostLock)
+                if isForked { return true }
                 gate.lock()
                 // Under the gate, so that whoever counts finds this thread running or idle, never neither.
                 if isLost { offLoop.wrappingSubtract(1, ordering: .relaxed) }
@@ -264,8 +264,8 @@ final class Crew: @unchecked Sendable {
         let start = Clock.monotonicNanoseconds
         exchange.beginElsewhere()
         exchange.perform(exchange.pointee.job)
-        if isForked { return }
         worker.giveHostLock(lock)
+        if isForked { return }
         loop.pointee.habit.noteElsewhere(nanoseconds: Clock.monotonicNanoseconds - start)
         exchange.endRun(rest: UnsafeRawBufferPointer(start: nil, count: 0))
     }
