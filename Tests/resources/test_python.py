@@ -82,9 +82,16 @@ def upload(port, size):
         return connection.response()
 
 
+def ready(python):
+    """A program whose threads have all come: a request that waits for its body needs another one beside."""
+    program = python()
+    wait_until(lambda: upload(program.port, 100_000).status == 200, "the first upload")
+    return program
+
+
 def test_a_body_that_finds_no_room_on_disk_is_refused_with_507(small_disk, python):
     """Never cut short in silence: a disk that is nearly full takes a part of what is written."""
-    program = python()
+    program = ready(python)
     statuses = []
     for size in range(235_000, 290_000, 2_900):
         answer = upload(program.port, size)
@@ -99,7 +106,7 @@ def test_a_body_that_finds_no_room_on_disk_is_refused_with_507(small_disk, pytho
 
 
 def test_a_body_that_finds_no_descriptor_is_refused_with_503(python):
-    program = python()
+    program = ready(python)
     with Connection(port=program.port) as connection, Connection(port=program.port) as other:
         assert other.get("/").body == b"done"
         assert connection.get("/none-left").body == b"done"

@@ -18,7 +18,7 @@ from evy import _errors, _lib
 from evy._lib import lib
 from evy.web._environ import Environ, outcome
 from evy.web._exchange import Idle
-from evy.web._input import attach, trailers
+from evy.web._input import attach, find_folder, trailers
 from evy.web._log import Log, report_unraisable
 from evy.web._response import Manner, Response
 
@@ -70,6 +70,8 @@ class Application:
         self._hook_keys = hook_keys
         self._is_buffered = is_buffered
         self._streams_chunks = streams_chunks
+        if not streams_chunks:
+            find_folder()
         self._error_body = error_body
         self._run = run
         self._on_exit = on_exit

@@ -8,6 +8,7 @@ trust CONTENT_LENGTH alone and would see no body; chunked_input='stream' leaves 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import io
 import socket
@@ -179,6 +180,12 @@ def _bytes_of(exchange: Exchange, function: Any) -> bytes:
 def trailers(exchange: Exchange) -> tuple[tuple[str, str], ...]:
     """The fields behind a chunked body that was read to its end."""
     return tuple(_lib.pairs(_bytes_of(exchange, lib.evy_body_trailers)))
+
+
+def find_folder() -> None:
+    """Looks for a folder for temporary files now: without a descriptor or room none would be found later."""
+    with contextlib.suppress(OSError):
+        tempfile.gettempdir()
 
 
 def _write_all(file: Any, bytes_left: memoryview) -> None:
