@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test conformance fuzz tools fuzz-abi install differential bench tls-scan hostile format clean
+.PHONY: run lib test conformance fuzz resources tools fuzz-abi install differential bench tls-scan hostile format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -33,6 +33,9 @@ conformance: tools lib ## every case of Tests/Conformance over sockets, cut in t
 
 fuzz: tools ## fuzzes each pure room and whole conversations, each for SECONDS (60)
 	@Tests/Fuzz/run.sh $(or $(SECONDS),60)
+
+resources: lib tools ## what happens when something runs out, with many more forks than `make test` makes
+	@EVY_FORKS=3000 Tests/pytest.sh Tests/resources
 
 tools: ## installs what the tests use
 	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)

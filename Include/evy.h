@@ -31,7 +31,10 @@
  *     NULL, is called exactly once when the library has finished with it, also when
  *     the call that was to take it failed.
  *  R8 fork: config, TLS and listening sockets survive a fork; a started server does
- *     not.  In the child every call on it gives EVY_E_FORKED, except evy_server_free.
+ *     not.  In the child every call on it, and on its requests, gives EVY_E_FORKED, except
+ *     evy_server_free; what a request was can still be read.  A handler that forked may return
+ *     in the child: its thread ends there, and with it the process.  Connections end for their
+ *     clients even while a child has copies of them; listening sockets do not.
  *  R9 A NULL handle gives EVY_E_ARG (or NULL/0/-1), never a crash.
  */
 #ifndef EVY_H
@@ -274,7 +277,7 @@ EVY_API evy_status evy_server_new(evy_config *cfg, evy_server **out);
 EVY_API evy_status evy_server_start(evy_server *s);
 /* Serve on the calling thread, which holds the loop or runs handlers like the library's
  * own; returns EVY_OK after evy_server_stop has ended the server.
- * Errors: EVY_E_STATE. */
+ * Errors: EVY_E_STATE, EVY_E_NOMEM (no thread). */
 EVY_API evy_status evy_server_run(evy_server *s);
 /* Drain: stop accepting, close idle connections, answer with `Connection: close`, let
  * requests finish for at most grace_ms (-1: for ever), then cut them; their post hooks
@@ -538,7 +541,8 @@ EVY_API const void *evy_body_buffer(evy_req *req, size_t *len);
 /* Pull up to cap bytes: > 0 bytes, 0 at the end, < 0 error.  Waits at most wait_ms for
  * the first byte (inside a handler the loop moves on meanwhile; with threads=1 and
  * inside a body callback it never waits: EVY_E_AGAIN).
- * Errors: EVY_E_ARG, EVY_E_AGAIN (wait_ms 0), EVY_E_TIMEOUT, EVY_E_GONE (the client left
+ * Errors: EVY_E_ARG, EVY_E_AGAIN (wait_ms 0; or no thread can be had to go on meanwhile),
+ * EVY_E_TIMEOUT, EVY_E_GONE (the client left
  * in mid-body), EVY_E_LIMIT (max_body_size), EVY_E_PROTOCOL (broken chunks), EVY_E_STATE
  * (evy_body_on_data is in use). */
 EVY_API int64_t evy_body_read(evy_req *req, void *buf, size_t cap, int64_t wait_ms);

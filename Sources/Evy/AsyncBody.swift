@@ -2,7 +2,6 @@
 // AsyncBody - the body of a request as an asynchronous sequence with back pressure.
 // Room: Evy (the Swift face).
 internal import CEvy
-internal import Synchronization
 
 /// Pieces of a request's body, in the order and size in which they arrive. To be iterated once.
 public struct AsyncBody: AsyncSequence, Sendable {
@@ -45,7 +44,7 @@ private final class BodyPipe: Sendable {
     }
 
     private let pending: PendingRequest
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     init(_ pending: PendingRequest) { self.pending = pending }
 

@@ -3,7 +3,6 @@
 // Room: Evy (the Swift face).
 internal import CEvy
 internal import Glibc
-internal import Synchronization
 
 extension Server {
     /// Answers one request in a task of its own.
@@ -93,7 +92,7 @@ public final class AsyncRequest: Sendable {
     }
 
     private let pending: PendingRequest
-    private let progress = Mutex(Progress())
+    private let progress = Locked(Progress())
     /// Opened when the answer's queue has run low, and for good when nobody will read it any more.
     private let room = Gate()
 
@@ -211,7 +210,7 @@ final class Gate: Sendable {
         var waiter: CheckedContinuation<Void, Never>?
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     func close() { state.withLock { $0.isOpen = false } }
 

@@ -2,7 +2,6 @@
 // RequestBody - the body of a request: whole, pulled or pushed.
 // Room: Evy (the Swift face). Spec: evy.h, chapter "request body".
 internal import CEvy
-internal import Synchronization
 
 /// What comes to a closure of `Request.onBody`.
 public enum BodyEvent {
@@ -126,11 +125,11 @@ private final class Kept<State>: @unchecked Sendable {
 /// Keeps the request until its body, or the request itself, is over.
 private final class BodyListener: Sendable {
     private let next: @Sendable (borrowing Request, BodyEvent) -> Void
-    private let hold: Mutex<PendingRequest?>
+    private let hold: Locked<PendingRequest?>
 
     init(_ next: @escaping @Sendable (borrowing Request, BodyEvent) -> Void, _ hold: PendingRequest) {
         self.next = next
-        self.hold = Mutex(hold)
+        self.hold = Locked(hold)
     }
 
     func hear(_ request: borrowing Request, _ bytes: UnsafeRawBufferPointer, _ status: evy_status) {
@@ -143,7 +142,7 @@ private final class BodyListener: Sendable {
     }
 
     func letGo() {
-        // Released outside the mutex: it may be the last reference.
+        // Released outside the lock: it may be the last reference.
         let released = hold.withLock { hold in
             let held = hold
             hold = nil

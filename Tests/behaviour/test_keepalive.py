@@ -239,3 +239,19 @@ def test_linger_bytes_bounds_what_is_swallowed(serve):
         with pytest.raises(OSError):
             for _ in range(2000):
                 connection.socket.send(b"x" * 10000)
+
+
+@pytest.mark.parametrize("half", [b"1234567890", b"5\r\n123"], ids=["length", "chunked"])
+def test_an_upload_that_broke_off_takes_no_bytes_of_another_client(serve, half):
+    """What is kept of one request for the next ones must not know its body."""
+    server = serve()
+    framing = "Content-Length: 100000" if half.isdigit() else "Transfer-Encoding: chunked"
+    for _ in range(3):
+        with Connection(server) as broken:
+            broken.send(raw_request("POST", "/buffered", [framing]) + half)
+            server.settled(evy_requests_active=1)
+        server.settled(evy_connections_open=0)
+    with Connection(server) as connection:
+        connection.send(raw_request("GET", "/hello") * 5)
+        for _ in range(5):
+            assert connection.response().body == b"Hello, World!\r\n"

@@ -20,7 +20,7 @@ public func evy_body_buffer(_ req: OpaquePointer?, _ len: UnsafeMutablePointer<I
 public func evy_body_read(
     _ req: OpaquePointer?, _ buf: UnsafeMutableRawPointer?, _ cap: Int, _ wait_ms: Int64
 ) -> Int64 {
-    guard let exchange = Handle.exchange(req), let buf, cap > 0 else { return Int64(Status.badArgument) }
+    guard let exchange = Handle.serving(req), let buf, cap > 0 else { return Int64(Handle.refusal(req)) }
     let room = UnsafeMutableRawBufferPointer(start: buf, count: cap)
     let result = exchange.wait(milliseconds: wait_ms) { () -> Int64? in
         switch exchange.takeBody(into: room) {
@@ -38,9 +38,9 @@ public func evy_body_read(
 public func evy_body_on_data(
     _ req: OpaquePointer?, _ fn: evy_body_fn?, _ user: UnsafeMutableRawPointer?, _ drop: evy_drop_fn?
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let fn else {
+    guard let exchange = Handle.serving(req), let fn else {
         drop?(user)
-        return Status.badArgument
+        return Handle.refusal(req)
     }
     let result = exchange.listenToBody(fn, user, drop)
     if result != .ok { drop?(user) }
@@ -49,6 +49,6 @@ public func evy_body_on_data(
 
 @implementation @_cdecl("evy_body_pause")
 public func evy_body_pause(_ req: OpaquePointer?, _ paused: Int32) -> evy_status {
-    guard let exchange = Handle.exchange(req) else { return Status.badArgument }
+    guard let exchange = Handle.serving(req) else { return Handle.refusal(req) }
     return exchange.pauseBody(paused != 0).rawValue
 }

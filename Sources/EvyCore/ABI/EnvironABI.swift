@@ -97,10 +97,10 @@ public func evy_req_user(_ req: OpaquePointer?) -> UnsafeMutableRawPointer? {
 }
 
 @implementation @_cdecl("evy_req_retain")
-public func evy_req_retain(_ req: OpaquePointer?) { Handle.exchange(req)?.retain() }
+public func evy_req_retain(_ req: OpaquePointer?) { Handle.serving(req)?.retain() }
 
 @implementation @_cdecl("evy_req_release")
-public func evy_req_release(_ req: OpaquePointer?) { Handle.exchange(req)?.release() }
+public func evy_req_release(_ req: OpaquePointer?) { Handle.serving(req)?.release() }
 
 @implementation @_cdecl("evy_req_gone")
 public func evy_req_gone(_ req: OpaquePointer?) -> Int32 {

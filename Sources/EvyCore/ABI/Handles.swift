@@ -59,6 +59,20 @@ enum Handle {
     }
 }
 
+extension Handle {
+    /// The same for calls that act on the request: nil also in a child of the process that serves it.
+    @inline(__always)
+    static func serving(_ handle: OpaquePointer?) -> ExchangeRef? {
+        guard let exchange = exchange(handle), !exchange.pointee.reactor.pointee.isForked else { return nil }
+        return exchange
+    }
+
+    /// What such a call answers where one of its arguments was of no use.
+    static func refusal(_ handle: OpaquePointer?) -> evy_status {
+        exchange(handle) != nil && serving(handle) == nil ? Status.forked : Status.badArgument
+    }
+}
+
 enum Status {
     static let ok: evy_status = 0
     static let full: evy_status = 1

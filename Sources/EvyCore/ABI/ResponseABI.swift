@@ -18,10 +18,10 @@ public func evy_respond(
     _ req: OpaquePointer?, _ status: Int32, _ reason: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?,
     _ headers_len: Int, _ body: UnsafeRawPointer?, _ body_len: Int
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req),
+    guard let exchange = Handle.serving(req),
         let start = responseStart(status, reason, headers, headers_len),
         let bytes = hostBytes(body, body_len)
-    else { return Status.badArgument }
+    else { return Handle.refusal(req) }
     return exchange.respond(start, body: bytes).rawValue
 }
 
@@ -30,10 +30,10 @@ public func evy_resp_begin(
     _ req: OpaquePointer?, _ status: Int32, _ reason: UnsafePointer<CChar>?, _ headers: UnsafePointer<CChar>?,
     _ headers_len: Int, _ length: Int64
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req),
+    guard let exchange = Handle.serving(req),
         let start = responseStart(status, reason, headers, headers_len),
         length >= -1
-    else { return Status.badArgument }
+    else { return Handle.refusal(req) }
     return exchange.begin(start, length: length < 0 ? nil : UInt64(length)).rawValue
 }
 
@@ -41,8 +41,8 @@ public func evy_resp_begin(
 public func evy_resp_write(
     _ req: OpaquePointer?, _ data: UnsafeRawPointer?, _ len: Int, _ wait_ms: Int64
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let bytes = hostBytes(data, len) else {
-        return Status.badArgument
+    guard let exchange = Handle.serving(req), let bytes = hostBytes(data, len) else {
+        return Handle.refusal(req)
     }
     return waitForRoom(exchange, exchange.write(bytes), wait_ms)
 }
@@ -58,15 +58,15 @@ func waitForRoom(_ exchange: ExchangeRef, _ result: HostResult, _ wait_ms: Int64
 public func evy_resp_end(
     _ req: OpaquePointer?, _ trailers: UnsafePointer<CChar>?, _ trailers_len: Int
 ) -> evy_status {
-    guard let exchange = Handle.exchange(req), let fields = hostBytes(trailers, trailers_len) else {
-        return Status.badArgument
+    guard let exchange = Handle.serving(req), let fields = hostBytes(trailers, trailers_len) else {
+        return Handle.refusal(req)
     }
     return exchange.finish(trailers: fields).rawValue
 }
 
 @implementation @_cdecl("evy_resp_abort")
 public func evy_resp_abort(_ req: OpaquePointer?) -> evy_status {
-    guard let exchange = Handle.exchange(req) else { return Status.badArgument }
+    guard let exchange = Handle.serving(req) else { return Handle.refusal(req) }
     return exchange.abort().rawValue
 }
 
@@ -74,12 +74,12 @@ public func evy_resp_abort(_ req: OpaquePointer?) -> evy_status {
 public func evy_posthook_add(
     _ req: OpaquePointer?, _ fn: evy_handler_fn?, _ user: UnsafeMutableRawPointer?, _ drop: evy_drop_fn?
 ) -> evy_status {
-    let exchange = Handle.exchange(req)
+    let exchange = Handle.serving(req)
     // Without a function the end comes as an event, where requests come as events.
     let queue = fn == nil ? exchange.flatMap { server(of: $0)?.pullQueue } : nil
     guard let exchange, let function = fn ?? (queue == nil ? nil : PullQueue.hook) else {
         drop?(user)
-        return Status.badArgument
+        return Handle.refusal(req)
     }
     let result = exchange.withLock { () -> HostResult in
         if exchange.pointee.hooks.isSealed { return .wrongState }

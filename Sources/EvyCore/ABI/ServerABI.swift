@@ -43,7 +43,11 @@ private func status(of error: ServerError) -> evy_status {
 func call(_ s: OpaquePointer?, _ body: (Server) throws(ServerError) -> evy_status) -> evy_status {
     guard let server = Handle.object(s, Server.self) else { return Status.badArgument }
     guard !server.isForked else { return Status.forked }
-    do throws(ServerError) { return try body(server) } catch {
+    do throws(ServerError) {
+        let result = try body(server)
+        // Host code that ran inside the call may have forked, and returned in the child.
+        return server.isForked ? Status.forked : result
+    } catch {
         server.note(error)
         return status(of: error)
     }

@@ -7,8 +7,8 @@ internal import Glibc
 /// Ownership: owns its storage, frees it in deinit; not copyable, so there is one owner.
 /// Lifetime:  readable, withSpan and grow lend memory that is good until the next mutation.
 /// Thread:    one at a time.
-/// Errors:    an allocation that fails, or a size that overflows, sets `failed` for good; what was in the
-///            buffer stays readable and later appends do nothing, so a caller may check once at the end.
+/// Errors:    an allocation that fails, or a size that overflows, sets `failed` until the buffer is cleared;
+///            what was in it stays readable and later appends do nothing, so a caller may check at the end.
 @safe struct ByteBuffer: ~Copyable {
     private var storage: UnsafeMutableRawPointer?
     private var start = 0
@@ -131,14 +131,15 @@ internal import Glibc
         end = start &+ byteCount
     }
 
-    /// Empties the buffer, and gives its storage back when that is larger than `limit`.
+    /// Empties the buffer, and gives its storage back when that is larger than `limit`. A failure is over.
     mutating func clear(keepingCapacity limit: Int) {
         start = 0
         end = 0
+        sizeOrFailure = capacity
         guard capacity > limit else { return }
         unsafe free(storage)
         unsafe storage = nil
-        sizeOrFailure = failed ? ~0 : 0
+        sizeOrFailure = 0
     }
 
     // MARK: Inside

@@ -18,15 +18,22 @@ extension UnsafeMutablePointer<Reactor> {
     func watchListeners(_ watch: Bool) {
         guard pointee.isAccepting != watch else { return }
         pointee.isAccepting = watch
+        var refusal: Int32 = 0
         let interest: EventSet = pointee.settings.sharesListeners ? [.readable, .exclusive] : .readable
         for (index, listener) in pointee.listeners.enumerated() where listener.descriptor >= 0 {
             if watch {
-                _ = loop.pointee.poll.add(
+                let added = loop.pointee.poll.add(
                     listener.descriptor, interest, token: Self.listenerToken | UInt64(index))
+                if added < 0 {
+                    refusal = -added
+                    break
+                }
             } else {
                 loop.pointee.poll.remove(listener.descriptor)
             }
         }
+        // All or none: one left out would never be heard of again.
+        if refusal != 0 { pauseAccept(because: refusal, pointee.listeners[0]) }
     }
 
     @inline(never)
@@ -50,7 +57,9 @@ extension UnsafeMutablePointer<Reactor> {
                 continue
             }
             switch -descriptor {
-            case EAGAIN: return
+            case EAGAIN:
+                if pointee.shortage.isOn { endShortage(listener) }
+                return
             case EMFILE, ENFILE, ENOBUFS, ENOMEM: return pauseAccept(because: -descriptor, listener)
             case EBADF, EINVAL, ENOTSOCK: return abandon(listener, because: -descriptor)
             default: continue  // that client's own failure: ECONNABORTED, EPROTO, EPERM, ENETDOWN ...
@@ -60,12 +69,21 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// Without a pause a level-triggered listener would spin until descriptors come back.
     private func pauseAccept(because error: Int32, _ listener: Listener) {
-        pointee.delegate.log(
-            .error,
-            "cannot accept on \(listener.text): \(SystemCalls.text(of: error)); trying again in 100 ms")
+        if pointee.shortage.met(now: nowMilliseconds) {
+            let reason = SystemCalls.text(of: error)
+            pointee.delegate.log(
+                .error, "cannot accept on \(listener.text): \(reason); trying again every 100 ms")
+        }
         pointee.counters.add(.acceptPauses)
         watchListeners(false)
         loop.pointee.deadlines.set(Reactor.acceptIndex, deadline: nowMilliseconds + Self.acceptPause)
+    }
+
+    /// Nobody waits any more.
+    @inline(never)
+    private func endShortage(_ listener: Listener) {
+        guard let milliseconds = pointee.shortage.ended(now: nowMilliseconds) else { return }
+        pointee.delegate.log(.warn, "accepting again on \(listener.text) after \(milliseconds) ms")
     }
 
     /// The host has shut its socket: nobody will come through this door any more. The others stay open.

@@ -93,6 +93,12 @@ extension UnsafeMutablePointer<Reactor> {
         if connection.pointee.current != nil || connection.pointee.firstUnsent != nil {
             return fail(connection, .io)
         }
+        if ForkWatch.hasForked {
+            // With a copy in another process a close is no end: the client would hear of none, and the loop
+            // go on hearing of the client.
+            loop.pointee.poll.remove(connection.pointee.descriptor)
+            SystemCalls.endForAll(connection.pointee.descriptor, hard: hard)
+        }
         if hard {
             SystemCalls.closeHard(connection.pointee.descriptor)
         } else {

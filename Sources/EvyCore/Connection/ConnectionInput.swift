@@ -135,8 +135,9 @@ extension UnsafeMutablePointer<Reactor> {
                 }
                 if !isComplete { break }
             }
-            // Also right behind its head: nothing more may come to wake the connection.
-            if position < count, exchange.takesInput {
+            // Also right behind its head: nothing more may come to wake the connection. Of a request without
+            // a body nothing is taken: what follows is the next one.
+            if position < count, exchange.pointee.bodyEnd == .open, exchange.takesInput {
                 guard feed(exchange, window, &position) else { return finishRefusal(exchange) }
             }
             if exchange.pointee.stage == .readingBody, exchange.pointee.bodyMode == .buffer,
@@ -156,6 +157,11 @@ extension UnsafeMutablePointer<Reactor> {
         }
         if position < count {
             connection.pointee.input.append(UnsafeRawBufferPointer(rebasing: window[position...]))
+            // Without these bytes what follows would mean something else.
+            if connection.pointee.input.failed {
+                fail(connection, .io)
+                return true
+            }
         }
         notePipeline(connection, served: connection.pointee.requests &- before)
         return flushAndSettle(connection)

@@ -19,8 +19,7 @@ extension UnsafeMutablePointer<Reactor> {
             if exchange.pointee.account.firstByteAt < 0 {
                 exchange.pointee.account.firstByteAt = loop.pointee.now
             }
-            if worker.pointee.batch.count + count <= Worker.batchMax, count <= Worker.batchMax / 4 {
-                worker.pointee.batch.append(exchange.pointee.out.readable)
+            if worker.batchTakes(exchange.pointee.out.readable) {
                 exchange.pointee.out.clear(keepingCapacity: 4096)
             } else {
                 // Large output is sent from where it lies.
@@ -113,6 +112,10 @@ extension UnsafeMutablePointer<Reactor> {
         if !worker.pointee.batch.isEmpty {
             connection.pointee.backlog.append(worker.pointee.batch.readable)
             worker.pointee.batch.clear(keepingCapacity: Worker.batchMax * 2)
+        }
+        if connection.pointee.backlog.failed || connection.pointee.tls?.pointee.backlog.failed ?? false {
+            fail(connection, .io)
+            return .dead
         }
         if progressed || connection.pointee.wait != .write { wait(connection, .write) }
         watchWriting(connection, true)

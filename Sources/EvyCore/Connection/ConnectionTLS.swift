@@ -99,7 +99,7 @@ extension UnsafeMutablePointer<Reactor> {
         guard !cipher.isEmpty else { return .drained }
         if !state.pointee.backlog.isEmpty {
             state.pointee.backlog.append(cipher)
-            return .blocked
+            return state.pointee.backlog.failed ? .dead : .blocked
         }
         var sent = SystemCalls.send(connection.pointee.descriptor, cipher)
         if sent == -Int(EAGAIN) { sent = 0 }
@@ -107,6 +107,7 @@ extension UnsafeMutablePointer<Reactor> {
         countSent(connection, sent)
         guard sent < cipher.count else { return .drained }
         state.pointee.backlog.append(UnsafeRawBufferPointer(rebasing: cipher[sent...]))
+        guard !state.pointee.backlog.failed else { return .dead }
         watchWriting(connection, true)
         return .blocked
     }

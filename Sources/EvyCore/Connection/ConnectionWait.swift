@@ -93,7 +93,7 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// False: the loop was lost.
     func expire(_ connection: ConnectionRef) -> Bool {
-        guard connection.pointee.descriptor >= 0 else { return true }
+        guard connection.pointee.descriptor >= 0, !isBehindhand(connection) else { return true }
         switch connection.pointee.wait {
         case .body, .write: break  // see there: it may only begin anew
         case .nothing, .handshake, .head, .idle, .unreadBody, .linger: countTimeout(connection.pointee.wait)
@@ -129,6 +129,21 @@ extension UnsafeMutablePointer<Reactor> {
         }
         let look = nowMilliseconds &+ settings.writeLookMilliseconds
         loop.pointee.deadlines.set(connection.pointee.index, deadline: min(deadline, look))
+    }
+
+    /// What was waited for is here, only the loop has not come round to it: after a standstill of the process
+    /// more may be ready than one look shows. Whoever has sent too little has gained a tick.
+    private func isBehindhand(_ connection: ConnectionRef) -> Bool {
+        switch connection.pointee.wait {
+        case .handshake, .head, .idle, .body:
+            guard connection.pointee.interest.contains(.readable),
+                SystemCalls.hasInput(connection.pointee.descriptor)
+            else { return false }
+            let deadline = nowMilliseconds + DeadlineWheel.tickMilliseconds
+            loop.pointee.deadlines.set(connection.pointee.index, deadline: deadline)
+            return true
+        case .nothing, .write, .linger, .unreadBody: return false
+        }
     }
 
     private func expireHead(_ connection: ConnectionRef) -> Bool {

@@ -264,6 +264,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.isOverlong = false
         pointee.body.clear(keepingCapacity: 16384)
         pointee.bodyEnd = .open
+        pointee.bodyReader = HTTP1BodyReader(framing: .none, bodyBytesMax: 0)
         pointee.trailers.clear(keepingCapacity: 0)
         pointee.trailerPairs.clear(keepingCapacity: 0)
         pointee.bodyReceived = 0

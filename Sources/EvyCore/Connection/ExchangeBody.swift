@@ -54,6 +54,9 @@ extension UnsafeMutablePointer<Exchange> {
         }
     }
 
+    /// Lock held. Memory was there for all that has come so far.
+    var hasRoomForBody: Bool { !pointee.body.failed && !pointee.trailers.failed }
+
     /// Nothing more will come.
     func endBody(_ end: Exchange.BodyEnd) {
         withLock {

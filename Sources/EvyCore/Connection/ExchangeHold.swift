@@ -33,6 +33,7 @@ extension UnsafeMutablePointer<Exchange> {
     /// Nobody else would serve this exchange while the calling thread waits: its loop goes to another thread.
     /// False: it cannot, so the caller must not wait.
     func letLoopGo() -> Bool {
+        if pointee.reactor.pointee.isForked { return false }
         pointee.lock.lock()
         let holdsLoop = pointee.isAttended && pointee.runner == Thread.current
         let runnerWorker = pointee.worker
@@ -67,5 +68,12 @@ extension UnsafeMutablePointer<Exchange> {
             if deadline != Int64.max, left <= 0 { return nil }
             pointee.changed.wait(since: ticket, nanoseconds: left)
         }
+    }
+
+    /// The client has gone: whoever waits, or asks, hears of it.
+    func noteGone() {
+        withLock { pointee.isGone = true }
+        pointee.changed.signal()
+        tellGone()
     }
 }

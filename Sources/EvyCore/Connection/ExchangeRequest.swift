@@ -124,12 +124,12 @@ extension UnsafeMutablePointer<Reactor> {
                     position = next
                     exchange.pauseReadingIfFull()
                     exchange.pointee.changed.signal()
-                    return exchange.pointee.body.failed ? .contentTooLarge : nil
+                    return exchange.hasRoomForBody ? nil : .contentTooLarge
                 case .end(let next):
                     position = next
                     exchange.pointee.bodyEnd = .complete
                     exchange.pointee.changed.signal()
-                    return exchange.pointee.body.failed ? .contentTooLarge : nil
+                    return exchange.hasRoomForBody ? nil : .contentTooLarge
                 }
             } catch { return error }
         }

@@ -83,8 +83,15 @@ extension UnsafeMutablePointer<Exchange> {
 
     /// Lock held.
     func afterWrite() -> HostResult {
+        if withTail({ $0.failed }) {
+            // A piece is missing, or a part of one: only a cut tells the client.
+            pointee.response = .ended
+            pointee.isAborted = true
+            if pointee.end == .complete { pointee.end = .io }
+            postIfUnattended()
+            return .outOfMemory
+        }
         postIfUnattended()
-        if withTail({ $0.failed }) { return .outOfMemory }
         guard isAboveHighWater else { return .ok }
         pointee.isFull = true
         return .full
@@ -160,6 +167,7 @@ extension UnsafeMutablePointer<Exchange> {
             pointee.out.append(text)
             pointee.account.queueBody(text.utf8CodeUnitCount)
         }
+        if pointee.out.failed { pointee.isAborted = true }
         pointee.response = .ended
     }
 

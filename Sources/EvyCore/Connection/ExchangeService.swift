@@ -17,18 +17,11 @@ extension UnsafeMutablePointer<Reactor> {
     func run(_ exchange: ExchangeRef, _ job: Exchange.Job) -> RunOutcome {
         let mustQueue =
             pointee.settings.mayMove && (loop.pointee.habit.leavesLoop || pointee.delegate.mustQueue())
-        // Of a request whose handler has not begun no other thread knows.
-        if job != .handler { exchange.pointee.lock.lock() }
-        exchange.pointee.isRunning = true
-        exchange.pointee.job = job
-        exchange.pointee.isAttended = !mustQueue
-        exchange.pointee.runner = mustQueue ? 0 : Thread.current
-        exchange.pointee.worker = pointee.worker
-        if job != .handler { exchange.pointee.lock.unlock() }
         if mustQueue {
-            pointee.delegate.enqueue(exchange)
-            return .queued
+            prepare(exchange, job, isQueued: true)
+            if pointee.delegate.enqueue(exchange) { return .queued }
         }
+        prepare(exchange, job, isQueued: false)
         let worker = pointee.worker
         worker.pointee.exchange = exchange
         let hostLock = pointee.settings.hostLock
@@ -39,7 +32,7 @@ extension UnsafeMutablePointer<Reactor> {
         // It may have blocked long, and nobody else has read the clock meanwhile.
         if !pointee.settings.mayMove { loop.pointee.now = Clock.monotonicNanoseconds }
         guard leaveHost(worker) else {
-            exchange.endRun(rest: worker.pointee.rest)
+            if !pointee.isForked { exchange.endRun(rest: worker.pointee.rest) }
             return .lost
         }
         loop.pointee.habit.noteQuick()
@@ -55,6 +48,18 @@ extension UnsafeMutablePointer<Reactor> {
         return .passedOn
     }
 
+    @inline(__always)
+    private func prepare(_ exchange: ExchangeRef, _ job: Exchange.Job, isQueued: Bool) {
+        // Of a request whose handler has not begun no other thread knows.
+        if job != .handler { exchange.pointee.lock.lock() }
+        exchange.pointee.isRunning = true
+        exchange.pointee.job = job
+        exchange.pointee.isAttended = !isQueued
+        exchange.pointee.runner = isQueued ? 0 : Thread.current
+        exchange.pointee.worker = pointee.worker
+        if job != .handler { exchange.pointee.lock.unlock() }
+    }
+
     /// The same for a function that belongs to no exchange. False: the loop was lost.
     func run(_ taken: TaskBoard.Taken, of board: UnsafeMutablePointer<TaskBoard>) -> Bool {
         let worker = pointee.worker
@@ -62,6 +67,7 @@ extension UnsafeMutablePointer<Reactor> {
         enterHost(worker)
         taken.task.run()
         let isHeld = leaveHost(worker)
+        if pointee.isForked { return false }
         if board.finish(taken, now: Clock.monotonicMilliseconds), !isHeld { wake() }
         return isHeld
     }
@@ -75,9 +81,11 @@ extension UnsafeMutablePointer<Reactor> {
         }
     }
 
-    /// False: the loop was lost.
+    /// False: the loop was lost. Host code that forked may return in the child, whose loop this is not.
     @inline(__always)
-    private func leaveHost(_ worker: WorkerRef) -> Bool { loop.pointee.lease.leave(worker.pointee.ticket) }
+    private func leaveHost(_ worker: WorkerRef) -> Bool {
+        loop.pointee.lease.leave(worker.pointee.ticket) && !pointee.isForked
+    }
 
     /// In host code that holds the loop: back in library code for `body`. False: the loop was lost before.
     func interruptHost(_ worker: WorkerRef, _ body: () -> Void) -> Bool {
@@ -193,29 +201,32 @@ extension UnsafeMutablePointer<Reactor> {
     /// The connection gets back its input that a thread had when it lost the loop. Lock held, and in one go
     /// with the look whether host code still runs: as soon as it does not, the exchange may end.
     private func takeLeftover(_ exchange: ExchangeRef) {
-        guard !exchange.pointee.leftover.isEmpty, let connection = exchange.pointee.connection else {
-            return
-        }
+        let isLost = exchange.pointee.leftover.failed
+        guard !exchange.pointee.leftover.isEmpty || isLost,
+            let connection = exchange.pointee.connection
+        else { return }
         connection.pointee.input.append(exchange.pointee.leftover.readable)
+        if isLost || connection.pointee.input.failed {
+            // Without these bytes what follows would mean something else: this request is the last.
+            exchange.pointee.closesConnection = true
+            connection.pointee.flags.insert(.inputLost)
+            connection.pointee.input.clear(keepingCapacity: 0)
+        }
         exchange.pointee.leftover.clear(keepingCapacity: 0)
     }
 
     /// The usual end: answered by a handler that has returned, nobody wants to hear more of it, and the batch
     /// has room, where its bytes are now. Lock held.
     private func takeIfPlain(_ exchange: ExchangeRef) -> Bool {
-        let worker = pointee.worker
-        let count = exchange.pointee.out.count
         guard exchange.pointee.response == .ended, !exchange.pointee.isRunning, !exchange.pointee.isAborted,
             exchange.pointee.hostReferences == 0, exchange.pointee.hooks.isEmpty,
             exchange.pointee.plan.keepAlive, !exchange.pointee.isOverlong, exchange.pointee.stage == .serving,
             !pointee.settings.observesAll, exchange.pointee.connection != nil,
             exchange.pointee.bodyEnd == .complete, exchange.pointee.sending.isEmpty,
             exchange.pointee.firstSegment == nil, exchange.pointee.segment == nil,
-            !exchange.pointee.closesConnection, count <= Worker.batchMax / 4,
-            worker.pointee.batch.count + count <= Worker.batchMax
+            !exchange.pointee.closesConnection
         else { return false }
-        worker.pointee.batch.append(exchange.pointee.out.readable)
-        return true
+        return pointee.worker.batchTakes(exchange.pointee.out.readable)
     }
 
     private func passOnTaken(_ exchange: ExchangeRef) {
@@ -383,12 +394,5 @@ extension UnsafeMutablePointer<Exchange> {
             pointee.hooks.isSealed = true
             return true
         }
-    }
-
-    /// The client has gone: whoever waits, or asks, hears of it.
-    func noteGone() {
-        withLock { pointee.isGone = true }
-        pointee.changed.signal()
-        tellGone()
     }
 }

@@ -24,6 +24,8 @@ struct Reactor: ~Copyable {
     let loop: UnsafeMutablePointer<EventLoop>
     /// Nothing in it changes from the first turn on.
     var settings: Settings
+    /// Of the process that may turn this loop.
+    private let generation = ForkWatch.generation
     let listeners: [Listener]
     /// SAFETY: of the server, which owns the reactor; a counted reference would cost two atomics a call.
     unowned(unsafe) let delegate: any ReactorDelegate
@@ -41,6 +43,8 @@ struct Reactor: ~Copyable {
     var date = DateText()
     var isAccepting = false
     var isAcceptPaused = false
+    /// Of what accepting takes: descriptors, memory.
+    var shortage = Shortage()
     /// Set by stop(), seen by the holder: milliseconds of grace + 2; 0: not stopping, 1: for ever.
     let stopRequest = Atomic<Int64>(0)
     let isDraining = Atomic<Bool>(false)
@@ -84,6 +88,10 @@ struct Reactor: ~Copyable {
         dateSecond = second
         date = DateText(secondsSinceEpoch: second, scratch: &scratch)
     }
+
+    /// This process is a child of the one that started the server: nothing here is its own.
+    @inline(__always)
+    var isForked: Bool { generation != ForkWatch.generation }
 
     fileprivate mutating func popPooled() -> ExchangeRef? {
         guard let exchange = pool else { return nil }

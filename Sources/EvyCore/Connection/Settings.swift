@@ -65,7 +65,8 @@ protocol ReactorDelegate: AnyObject {
     func mustQueue() -> Bool
     /// Is the calling thread one of the server's, or the one that steps it?
     var isMember: Bool { get }
-    func enqueue(_ exchange: ExchangeRef)
+    /// False: no thread would ever take it up.
+    func enqueue(_ exchange: ExchangeRef) -> Bool
     /// Access log and callback; the exchange is complete and its hooks have run.
     func finished(_ exchange: ExchangeRef)
     /// A connection goes to another loop that has fewer. False: it stays.

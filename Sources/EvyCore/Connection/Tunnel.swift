@@ -52,6 +52,14 @@ extension UnsafeMutablePointer<Reactor> {
         let worker = pointee.worker
         swap(&tunnel.pointee.toHost, &connection.pointee.input)
         tunnel.pointee.toHost.append(worker.pointee.rest)
+        guard !tunnel.pointee.toHost.failed else {
+            swap(&tunnel.pointee.toHost, &connection.pointee.input)
+            loop.pointee.poll.remove(own)
+            tunnel.deinitialize(count: 1)
+            free(tunnel)
+            SystemCalls.close(lent)
+            return -ENOMEM
+        }
         worker.pointee.rest = UnsafeRawBufferPointer(start: nil, count: 0)
         connection.pointee.tunnel = tunnel
         if connection.pointee.wait != .write { wait(connection, .nothing) }
@@ -98,6 +106,11 @@ extension UnsafeMutablePointer<Reactor> {
             let received = receive(connection, into: room)
             if received > 0 {
                 takeFromPeer(tunnel, connection, UnsafeRawBufferPointer(rebasing: room[..<received]))
+                // With a gap in them the host's bytes would mean something else.
+                if tunnel.pointee.toHost.failed {
+                    fail(connection, .io)
+                    return true
+                }
             } else if received == 0 {
                 tunnel.pointee.isPeerDone = true
                 connection.pointee.flags.insert(.peerClosed)

@@ -25,7 +25,7 @@ struct Worker: ~Copyable {
     /// Plain input: a saved rest of the connection, then what one receive brings.
     let input: UnsafeMutableRawBufferPointer
     /// Answers of the connection being processed, to leave in one send.
-    var batch = ByteBuffer()
+    var batch: ByteBuffer
     /// The exchange whose host code this thread runs while it holds the loop.
     var exchange: ExchangeRef?
     var connection: ConnectionRef?
@@ -43,8 +43,14 @@ struct Worker: ~Copyable {
         // A saved rest is at most one earlier window: a partial head, or what one receive brought.
         let size = max(headMax, Self.receiveMax) + Self.receiveMax + 4096
         guard let room = malloc(size) else { return nil }
-        input = UnsafeMutableRawBufferPointer(start: room, count: size)
+        var batch = ByteBuffer()
         batch.reserve(Self.batchMax)
+        guard !batch.failed else {
+            free(room)
+            return nil
+        }
+        self.batch = batch
+        input = UnsafeMutableRawBufferPointer(start: room, count: size)
     }
 
     deinit {
@@ -70,6 +76,16 @@ struct Worker: ~Copyable {
 
 /// Thread: the worker's own.
 extension UnsafeMutablePointer<Worker> {
+    /// Copies an answer into the batch. False: it is too large for that, or there is no memory.
+    @inline(__always)
+    func batchTakes(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard bytes.count <= Worker.batchMax / 4, pointee.batch.count + bytes.count <= Worker.batchMax else {
+            return false
+        }
+        pointee.batch.append(bytes)
+        return !pointee.batch.failed
+    }
+
     @inline(__always)
     func takeHostLock(_ lock: HostLock?) {
         guard let lock, !pointee.holdsHostLock else { return }

@@ -12,44 +12,47 @@ internal import Synchronization
 ///
 /// Ownership: owns the workers and the threads it started. Thread: any; state under `gate`.
 final class Crew: @unchecked Sendable {
+    /// Between attempts to make a thread where the last one failed.
+    private static let attemptMilliseconds: Int64 = 10
     private static let idleNanoseconds: Int64 = 10_000_000_000
-    private static let lookNanoseconds: Int64 = 2_000_000
-    private static let looksBeforeSleep = 100
-    /// Where no handler has blocked for so many looks, the watcher looks at every fourth time only: its
-    /// wake-ups were 1.6 % of the processor time of a busy server.
-    private static let looksBeforeCalm = 500
 
-    private let limit: Int
+    let limit: Int
     private let headMax: Int
     /// False: only threads that the host lends run its code.
     private let makesThreads: Bool
-    private let gate = Condition()
-    private var reactor: ReactorRef?
-    private var server: Server?
+    let gate = Condition()
+    var reactor: ReactorRef?
+    var server: Server?
     /// The loop has no holder: whoever is free takes it. The worker is the thread that lost it, if any.
-    private var isLeaderless = false
-    private var victim: WorkerRef?
-    private var queue = Fifo<ExchangeRef>()
-    private var idleCount = 0
+    var isLeaderless = false
+    var victim: WorkerRef?
+    var queue = Fifo<ExchangeRef>()
+    var idleCount = 0
     /// Of the idle ones, those that were signalled and have not come back from their wait yet.
     private var calledCount = 0
-    private var liveCount = 0
-    private var lentCount = 0
-    private var isOver = false
+    var liveCount = 0
+    var lentCount = 0
+    var isOver = false
+    /// A start has failed: its watcher goes again.
+    var isCalledOff = false
+    private var shortage = Shortage()
+    private var nextAttempt = Int64.min
+    /// What the watcher has to put into the log.
+    var news: [ThreadNews] = []
     /// Nobody will join: threads go by themselves.
-    private var isAbandoned = false
-    private var threads: [Thread] = []
-    private var retired: [Thread] = []
-    private var members: Set<UInt> = []
+    var isAbandoned = false
+    var threads: [Thread] = []
+    var retired: [Thread] = []
+    var members: Set<UInt> = []
     private var workers: [WorkerRef] = []
     /// Those of threads that have gone, for the next ones.
     private var spareWorkers: [WorkerRef] = []
-    private var watcher: Thread?
-    private let watchEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
+    var watcher: Thread?
+    let watchEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
     /// For who waits for the end. Not the gate: its signals wake one thread, and must find a spare.
-    private let endEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
+    let endEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
     /// Callbacks that run, or are about to, on threads without the loop.
-    private let offLoop = Atomic<Int>(0)
+    let offLoop = Atomic<Int>(0)
 
     init(limit: Int, headMax: Int, makesThreads: Bool) {
         self.limit = limit
@@ -86,37 +89,52 @@ final class Crew: @unchecked Sendable {
     }
 
     /// The reactor gets its first holder: a new thread, or the caller (who must call `join` next).
-    /// False: no thread could be made.
+    /// False: a thread could not be made, and nothing has begun.
     func start(_ reactor: ReactorRef, keeping server: Server, onCaller: Bool) -> Bool {
         gate.lock()
-        defer { gate.unlock() }
         self.reactor = reactor
         self.server = server
-        isLeaderless = true
-        if !onCaller {
-            if idleCount > 0 {
-                wakeOrAddSpare()
-            } else if makesThreads, !addThread() {
-                self.server = nil
-                return false
-            }
+        if startThreads(server, onCaller: onCaller) {
+            gate.unlock()
+            return true
         }
+        self.server = nil
+        isLeaderless = false
+        isCalledOff = true
+        let unneeded = watcher
+        watcher = nil
+        watchEvent.pointee.signal()
+        gate.unlock()
+        unneeded?.join()
+        gate.withLock { isCalledOff = false }
+        return false
+    }
+
+    /// Lock held. The watcher comes first: without it a handler that blocks would hold up all others.
+    private func startThreads(_ server: Server, onCaller: Bool) -> Bool {
         if limit > 1 {
             // The reactor it looks at lives as long as the server.
             watcher = Thread.start(name: "evy-watch") { withExtendedLifetime(server) { self.watch() } }
+            guard watcher != nil else { return false }
         }
-        return true
+        isLeaderless = true
+        if onCaller || !makesThreads && idleCount == 0 { return true }
+        return secureSpare()
     }
 
     // MARK: What the reactor asks
 
     var mustQueue: Bool { offLoop.load(ordering: .relaxed) >= limit }
 
-    func enqueue(_ exchange: ExchangeRef) {
-        gate.lock()
-        queue.append(exchange)
-        wakeOrAddSpare()
-        gate.unlock()
+    /// False: there is no thread for it, now or later.
+    func enqueue(_ exchange: ExchangeRef) -> Bool {
+        gate.withLock {
+            nextAttempt = Int64.min
+            // Those that run host code will come back for it.
+            guard secureSpare() || offLoop.load(ordering: .relaxed) > 0 else { return false }
+            queue.append(exchange)
+            return true
+        }
     }
 
     /// The caller is in host code and about to wait: somebody else takes the loop. False: nobody can.
@@ -124,6 +142,7 @@ final class Crew: @unchecked Sendable {
         guard limit > 1 else { return false }
         gate.lock()
         defer { gate.unlock() }
+        nextAttempt = Int64.min  // a request depends on it
         return takeLoop(from: worker, ticket: ticket)
     }
 
@@ -135,14 +154,15 @@ final class Crew: @unchecked Sendable {
 
     // MARK: Threads
 
-    /// Lock held. A spare is there that is not called already, or could be made.
-    private func wakeOrAddSpare() {
+    /// Lock held. A thread will come and see what there is to do: one that idles, or a new one. False: none.
+    func secureSpare() -> Bool {
         if idleCount > calledCount {
             calledCount += 1
             gate.signal()
-        } else {
-            _ = addThread()
+            return true
         }
+        // Those that were called for something else see to the loop first, and to all of the queue.
+        return addThread() || idleCount > 0
     }
 
     /// Lock held.
@@ -150,7 +170,14 @@ final class Crew: @unchecked Sendable {
         guard makesThreads, liveCount <= limit else { return false }
         for thread in retired { thread.join() }
         retired = []
-        guard let thread = Thread.start(name: "evy", { self.beMember() }) else { return false }
+        let now = Clock.monotonicMilliseconds
+        if shortage.isOn, now < nextAttempt { return false }
+        guard let thread = Thread.start(name: "evy", { self.beMember() }) else {
+            nextAttempt = now + Self.attemptMilliseconds
+            if shortage.met(now: now) { news.append(.met) }
+            return false
+        }
+        if let length = shortage.ended(now: now) { news.append(.ended(length)) }
         liveCount += 1
         if isAbandoned { thread.detach() } else { threads.append(thread) }
         return true
@@ -158,6 +185,7 @@ final class Crew: @unchecked Sendable {
 
     private func beMember() {
         work()
+        if isForked { return }
         gate.lock()
         liveCount -= 1
         // Only now: who joins the retired holds the gate, and this thread will not need it again.
@@ -176,12 +204,17 @@ final class Crew: @unchecked Sendable {
     func lend() -> Bool {
         gate.withLock { lentCount += 1 }
         let isServed = work()
+        if isForked { return isServed }
         gate.withLock {
             lentCount -= 1
             endEvent.pointee.signal()
         }
         return isServed
     }
+
+    /// Host code that forked has returned in the child. Nothing of the server is touched there, its locks
+    /// may be held by threads that do not exist; the thread goes home, and the process with its last one.
+    var isForked: Bool { reactor?.pointee.isForked ?? false }
 
     /// Takes the loop, or queued callbacks, or waits for either, until the server has stopped. False: out of
     /// memory.
@@ -198,12 +231,14 @@ final class Crew: @unchecked Sendable {
                 gate.unlock()
                 let isLost = lead(worker, from: from)
                 worker.giveHostLock(reactor?.pointee.settings.hostLock)
+                if isForked { return true }
                 gate.lock()
                 // Under the gate, so that whoever counts finds this thread running or idle, never neither.
                 if isLost { offLoop.wrappingSubtract(1, ordering: .relaxed) }
             } else if let exchange = popQueue() {
                 gate.unlock()
                 runElsewhere(exchange, worker)
+                if isForked { return true }
                 gate.lock()
                 offLoop.wrappingSubtract(1, ordering: .relaxed)
             } else if isOver {
@@ -230,6 +265,7 @@ final class Crew: @unchecked Sendable {
         exchange.beginElsewhere()
         exchange.perform(exchange.pointee.job)
         worker.giveHostLock(lock)
+        if isForked { return }
         loop.pointee.habit.noteElsewhere(nanoseconds: Clock.monotonicNanoseconds - start)
         exchange.endRun(rest: UnsafeRawBufferPointer(start: nil, count: 0))
     }
@@ -289,109 +325,5 @@ final class Crew: @unchecked Sendable {
     func endSteps(_ reactor: ReactorRef) {
         gate.withLock { spareWorkers.append(reactor.pointee.worker) }
         finish(reactor)
-    }
-
-    // MARK: The watcher
-
-    /// Samples the lease every two milliseconds while host code runs, every eight where it never blocks;
-    /// sleeps when the server is idle.
-    private func watch() {
-        guard let reactor else { return }
-        var seen = reactor.loop.pointee.lease.observed
-        var looks = 0
-        var calmLooks = 0
-        while true {
-            // Before the look at isOver: a signal in between must end the wait below.
-            let ticket = watchEvent.pointee.ticket
-            if gate.withLock({ isOver }) { return }
-            let now = reactor.loop.pointee.lease.observed
-            if now != seen {
-                seen = now
-                looks = 0
-            } else {
-                looks += 1
-            }
-            if looks >= 1, Lease.isInHostCode(now) {
-                // From here on the ticket is the next one, won or lost.
-                if gate.withLock({ takeLoop(from: nil, ticket: now) }) {
-                    reactor.loop.pointee.habit.noteStolen()
-                }
-                calmLooks = 0
-            } else if looks == Self.looksBeforeSleep {
-                reactor.pointee.isUnwatched.store(true, ordering: .sequentiallyConsistent)
-            } else if looks > Self.looksBeforeSleep, reactor.pointee.isUnwatched.load(ordering: .relaxed) {
-                // Since a whole look ago everybody who goes into host code sees the flag and signals.
-                watchEvent.pointee.wait(since: ticket, nanoseconds: -1)
-                looks = 0
-                continue
-            }
-            calmLooks = min(calmLooks + 1, Self.looksBeforeCalm)
-            let isCalm = calmLooks == Self.looksBeforeCalm
-            watchEvent.pointee.wait(since: ticket, nanoseconds: Self.lookNanoseconds * (isCalm ? 4 : 1))
-        }
-    }
-
-    /// Lock held. Steals the loop and offers it to a spare.
-    private func takeLoop(from worker: WorkerRef?, ticket: UInt64) -> Bool {
-        guard let reactor, !isLeaderless, idleCount > 0 || makesThreads && liveCount <= limit else {
-            return false
-        }
-        // Without the loop its worker field may not be read; with it, nobody else writes it.
-        guard reactor.loop.pointee.lease.steal(ticket) else { return false }
-        offLoop.wrappingAdd(1, ordering: .relaxed)
-        isLeaderless = true
-        victim = worker ?? reactor.pointee.worker
-        wakeOrAddSpare()
-        return true
-    }
-
-    // MARK: Figures
-
-    /// Threads that serve, those of them in host code, and callbacks that wait for one.
-    var census: (threads: Int, busy: Int, queued: Int) {
-        gate.withLock {
-            let isInline = reactor.map { Lease.isInHostCode($0.loop.pointee.lease.observed) } ?? false
-            let busy = offLoop.load(ordering: .relaxed) + (isInline ? 1 : 0)
-            return (members.count, min(busy, members.count), queue.count)
-        }
-    }
-
-    // MARK: The end
-
-    var hasEnded: Bool { gate.withLock { isOver } }
-    var hasMembers: Bool { gate.withLock { liveCount > 0 || !members.isEmpty } }
-
-    var isMember: Bool { gate.withLock { members.contains(Thread.current) } }
-
-    /// Waits for the end of all threads. False: the moment (monotonic nanoseconds, nil: none) has passed.
-    func join(until moment: Int64?) -> Bool {
-        while true {
-            let ticket = endEvent.pointee.ticket
-            if gate.withLock({ isOver && liveCount == 0 && lentCount == 0 }) { break }
-            let left = moment.map { $0 - Clock.monotonicNanoseconds } ?? -1
-            if moment != nil, left <= 0 { return false }
-            endEvent.pointee.wait(since: ticket, nanoseconds: left)
-        }
-        gate.lock()
-        let joined = threads + retired + (watcher.map { [$0] } ?? [])
-        threads = []
-        retired = []
-        watcher = nil
-        server = nil
-        gate.unlock()
-        for thread in joined { thread.join() }
-        return true
-    }
-
-    /// The handle was freed by one of our own threads.
-    func abandon() {
-        gate.withLock {
-            for thread in threads + retired { thread.detach() }
-            watcher?.detach()
-            threads = []
-            retired = []
-            watcher = nil
-            isAbandoned = true
-        }
     }
 }

@@ -48,6 +48,7 @@ final class Server: @unchecked Sendable {
 
     /// Opens, binds and listens: from here on clients can connect, and wait.
     init(_ configuration: Configuration) throws(ServerError) {
+        ForkWatch.begin()
         let isPulled = configuration.options.pull
         guard isPulled != (configuration.handler != nil) else {
             let text = isPulled ? "option pull excludes a request handler" : "no request handler was given"
@@ -108,6 +109,7 @@ final class Server: @unchecked Sendable {
     func run() throws(ServerError) {
         try begin(onCaller: true)
         loops[0].crew.work()
+        if isForked { return }
         _ = join(until: nil)
         gate.withLock { state = .joined }
     }

@@ -86,7 +86,7 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
     var owner: AnyObject { server }
     var isMember: Bool { server.isMember || server.isStepper }
     func mustQueue() -> Bool { crew.mustQueue }
-    func enqueue(_ exchange: ExchangeRef) { crew.enqueue(exchange) }
+    func enqueue(_ exchange: ExchangeRef) -> Bool { crew.enqueue(exchange) }
     func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool { crew.handOver(worker, ticket: ticket) }
     func wakeWatcher() { crew.wakeWatcher() }
     func finished(_ exchange: ExchangeRef) {

@@ -75,6 +75,14 @@ enum SystemCalls {
         _ = Glibc.close(fd)
     }
 
+    /// Ends the connection for all who have a copy of the descriptor; hard: with RST, as above.
+    static func endForAll(_ fd: Int32, hard: Bool) {
+        // connect(2): on Linux to dissolve the association of a connected TCP socket is to reset it.
+        var nowhere = sockaddr()
+        let isReset = hard && connect(fd, &nowhere, socklen_t(MemoryLayout<sockaddr>.size)) == 0
+        if !isReset { _ = shutdown(fd, Int32(SHUT_RDWR)) }
+    }
+
     static func setNoDelay(_ fd: Int32) {
         var one: Int32 = 1
         _ = setsockopt(fd, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))

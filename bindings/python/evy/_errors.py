@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 
 from evy import _lib
@@ -47,11 +48,17 @@ class BodyError(Error, OSError):
     status: int | None = None
 
 
+class SpoolError(BodyError):
+    """The request body found no room in a temporary file: the disk is full, or no descriptor was left."""
+
+
 class ChunkReadError(BodyError, ValueError):
     """The chunks of a chunked request body are broken."""
 
 
-_BODY_STATUS = {_lib.E_TIMEOUT: 408, _lib.E_LIMIT: 413, _lib.E_PROTOCOL: 400}
+# E_AGAIN: no thread can be had that would read on while the application waits.
+_BODY_STATUS = {_lib.E_TIMEOUT: 408, _lib.E_LIMIT: 413, _lib.E_PROTOCOL: 400, _lib.E_AGAIN: 503}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLASSES = {
     _lib.E_ARG: ConfigError,
     _lib.E_OPTION: ConfigError,
@@ -83,4 +90,12 @@ def body_error(status: int) -> BodyError:
     error = kind(f"request body: {_lib.text(_lib.lib.evy_strerror(status))}")
     error.name = _lib.text(_lib.lib.evy_strname(status))
     error.status = _BODY_STATUS.get(status)
+    return error
+
+
+def spool_error(cause: OSError) -> SpoolError:
+    """For a temporary file that cannot be made or written; `status` is 507 where that is for lack of room."""
+    error = SpoolError(cause.errno, f"request body: {cause.strerror or cause}")
+    error.name = "EVY_E_IO"
+    error.status = 507 if cause.errno in _FULL else 503
     return error

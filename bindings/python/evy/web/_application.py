@@ -8,6 +8,7 @@ hooks come in a callback of their own, when the end of the answer is known.
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,11 +18,19 @@ from evy import _errors, _lib
 from evy._lib import lib
 from evy.web._environ import Environ, outcome
 from evy.web._exchange import Idle
-from evy.web._input import attach, trailers
+from evy.web._input import attach, find_folder, trailers
 from evy.web._log import Log, report_unraisable
 from evy.web._response import Manner, Response
 
-PHRASES = {400: "400 Bad Request", 408: "408 Request Timeout", 413: "413 Content Too Large"}
+PHRASES = {
+    400: "400 Bad Request",
+    408: "408 Request Timeout",
+    413: "413 Content Too Large",
+    503: "503 Service Unavailable",
+    507: "507 Insufficient Storage",
+}
+# Between lines about bodies that find no room.
+_QUIET_SECONDS = 10
 _ENDS = (SystemExit, KeyboardInterrupt)
 
 
@@ -61,12 +70,15 @@ class Application:
         self._hook_keys = hook_keys
         self._is_buffered = is_buffered
         self._streams_chunks = streams_chunks
+        if not streams_chunks:
+            find_folder()
         self._error_body = error_body
         self._run = run
         self._on_exit = on_exit
         self._open: dict[int, Work] = {}
         self._inside: set[int] = set()
         self.idle = Idle()
+        self._spool_told = -float("inf")
         self.on_request = _lib.HandlerFunction(self._request_arrived)
         self._on_hooks = _lib.HandlerFunction(self._response_over)
         self._on_writable = _lib.HandlerFunction(self._client_took)
@@ -166,7 +178,9 @@ class Application:
         if isinstance(error, _errors.ClientGone):
             return
         if isinstance(error, _errors.BodyError):
-            # The client's fault, which the application did not handle: no traceback.
+            # The client's fault, or the system's, which the application did not handle: no traceback.
+            if isinstance(error, _errors.SpoolError):
+                self._tell_of_spool(error)
             if error.status is not None and not response.has_begun:
                 phrase = PHRASES[error.status]
                 self._answer(response, phrase, f"{phrase[4:]}\n")
@@ -178,6 +192,13 @@ class Application:
         if not response.has_begun:
             text = traceback.format_exc() if self._error_body is None else self._error_body
             self._answer(response, "500 Internal Server Error", text)
+
+    def _tell_of_spool(self, error: _errors.SpoolError) -> None:
+        """Once, however many uploads meet the same full disk."""
+        now = time.monotonic()
+        if now - self._spool_told >= _QUIET_SECONDS:
+            self._log.line(f"cannot keep chunked request bodies: {error.strerror}", _lib.LOG_ERROR)
+        self._spool_told = now
 
     def _answer(self, response: Response, status: str, text: str) -> None:
         try:

@@ -8,6 +8,7 @@ trust CONTENT_LENGTH alone and would see no body; chunked_input='stream' leaves 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import io
 import socket
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 from ctypes import byref, c_size_t
 from typing import Any, Protocol, cast
 
-from evy import _lib
+from evy import _errors, _lib
 from evy._lib import lib
 from evy.web._exchange import Exchange
 
@@ -141,7 +142,7 @@ def attach(exchange: Exchange, env: dict[str, Any], *, is_buffered: bool, stream
     """Sets env['wsgi.input'], and CONTENT_LENGTH for a chunked body that is taken in whole.
 
     is_buffered: the library may have the whole body already (options body=buffer and auto).
-    Errors: BodyError, OSError.
+    Errors: BodyError.
     """
     is_chunked = "HTTP_TRANSFER_ENCODING" in env
     body: EmptyInput | MemoryInput | StreamInput
@@ -181,17 +182,32 @@ def trailers(exchange: Exchange) -> tuple[tuple[str, str], ...]:
     return tuple(_lib.pairs(_bytes_of(exchange, lib.evy_body_trailers)))
 
 
+def find_folder() -> None:
+    """Looks for a folder for temporary files now: without a descriptor or room none would be found later."""
+    with contextlib.suppress(OSError):
+        tempfile.gettempdir()
+
+
+def _write_all(file: Any, bytes_left: memoryview) -> None:
+    """A full disk takes a part, and only refuses the rest."""
+    while bytes_left.nbytes:
+        bytes_left = bytes_left[file.write(bytes_left) :]
+
+
 def _spooled(live: LiveBody) -> tuple[MemoryInput | StreamInput, int]:
     """The body from its start, and its length in bytes; beyond 64 KiB it lies in an unlinked file."""
     body: Any = MemoryInput()
     room = bytearray(PIECE_BYTES)
     byte_count = 0
     while count := live.readinto(room):
-        if byte_count <= IN_MEMORY_BYTES_MAX < byte_count + count:
-            file = tempfile.TemporaryFile(buffering=0)
-            file.write(body.getbuffer())
-            body = file
-        body.write(memoryview(room)[:count])
+        try:
+            if byte_count <= IN_MEMORY_BYTES_MAX < byte_count + count:
+                file = tempfile.TemporaryFile(buffering=0)
+                _write_all(file, body.getbuffer())
+                body = file
+            _write_all(body, memoryview(room)[:count])
+        except OSError as error:
+            raise _errors.spool_error(error) from error
         byte_count += count
     body.seek(0)
     return body if isinstance(body, MemoryInput) else StreamInput(body, PIECE_BYTES), byte_count

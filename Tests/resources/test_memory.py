@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+# test_memory - memory that is limited or not to be had: large things are refused, the process lives on.
+
+import resource
+import threading
+
+import pytest
+from support import SANITIZED, Closed, Connection, Reset, pattern, raw_request, wait_until
+from test_calls import ask, well
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("least", [2_000, 20_000, 100_000])
+@pytest.mark.parametrize("every", [1, 3])
+def test_what_does_not_fit_is_refused_and_nothing_is_garbled(faulty, least, every):
+    """Allocations of so many bytes and more fail: bodies, answers, what a slow client leaves over."""
+    server = faulty(max_header_size="64k", max_header_line="60000")
+    with Connection(server) as first:
+        assert first.alive()
+    server.faults.set("memory", "ENOMEM", every=every, least=least)
+    ask(server, 15, 3_000)
+    ask(server, 10, 150_000)
+    for size in (1_000, 30_000, 50_000):
+        try:
+            with Connection(server) as connection:
+                connection.send(raw_request("GET", "/hello", [f"X-Long: {'y' * size}"]) * 3)
+                for _ in range(3):
+                    answer = connection.response()
+                    assert answer.status in (200, 413, 431, 500, 503), answer
+                    assert answer.status != 200 or answer.body == b"Hello, World!\r\n"
+        except (Reset, Closed, ConnectionError):
+            pass
+    assert server.faults.hits("memory") > 0
+    well(server)
+
+
+def test_a_pipeline_that_cannot_be_kept_ends_its_connection(faulty):
+    """Input that waits for the request before it, and output that a client does not take."""
+    server = faulty()
+    server.faults.set("memory", "ENOMEM", every=2, least=1_000)
+    for round_ in range(10):
+        requests = b"".join(raw_request("GET", f"/fixed?n={n * 37}") for n in range(300))
+        with Connection(server, rcvbuf=8192) as connection:
+            connection.send_lenient(requests)
+            try:
+                for n in range(300):
+                    answer = connection.response()
+                    if answer.status != 200:
+                        break
+                    assert answer.body == pattern(n * 37), f"answer {n} is another's"
+            except (Reset, Closed, ConnectionError):
+                pass
+    well(server)
+
+
+def limited(server, extra):
+    """From here on the process may have only so much more address space; None: as much as it likes."""
+    with open(f"/proc/{server.pid}/statm") as statm:
+        now = int(statm.read().split()[0]) * resource.getpagesize()
+    soft = resource.RLIM_INFINITY if extra is None else now + extra
+    resource.prlimit(server.pid, resource.RLIMIT_AS, (soft, resource.RLIM_INFINITY))
+
+
+def test_under_a_limit_of_address_space_large_bodies_are_refused(serve):
+    """The limit is met by the largest blocks first, and those may fail."""
+    server = serve("--quiet", max_body_size="64m", threads="4")
+    with Connection(server) as small:
+        assert small.alive()
+        limited(server, 24 * MIB)
+        statuses = []
+        for _ in range(5):
+            with Connection(server) as large:
+                large.send_lenient(
+                    raw_request("POST", "/buffered?answer=count", [f"Content-Length: {48 * MIB}"])
+                )
+                large.send_lenient(bytes(48 * MIB), MIB)
+                try:
+                    statuses.append(large.response().status)
+                except (Reset, Closed, ConnectionError):
+                    statuses.append(None)
+            assert small.alive()
+        assert set(statuses) <= {413, 503, None} and 413 in statuses, statuses
+    limited(server, None)
+    with Connection(server) as connection:
+        body = pattern(2 * MIB)
+        assert connection.request("POST", "/buffered", body=body).body == body
+
+
+def test_many_bodies_at_once_stay_within_the_stated_bound(serve):
+    """max_connections x max_body_size, and what a connection and its buffers take beside."""
+    connections, size = 24, MIB
+    server = serve("--quiet", max_connections=str(connections), max_body_size=str(size))
+    with Connection(server) as connection:
+        assert connection.alive()
+    before = server.resident_bytes()
+    clients = [Connection(server) for _ in range(connections)]
+    for client in clients:
+        client.send(raw_request("POST", "/buffered?answer=count", [f"Content-Length: {size}"]))
+        client.send(bytes(size - 1))
+    wait_until(
+        lambda: server.counters()["evy_received_bytes_total"] >= connections * (size - 1), "all that was sent"
+    )
+    grown = server.resident_bytes() - before
+    # A buffer grows by doubling, and the allocator keeps what was given back for the next one.
+    assert SANITIZED or grown < connections * (2 * size + 64 * 1024), grown
+    for client in clients:
+        client.send(b"x")
+    for client in clients:
+        assert client.response().status == 200
+        client.close()
