@@ -6,8 +6,7 @@ internal import Glibc
 internal import Synchronization
 
 /// A handler runs where the loop runs. When it stays longer than the watcher likes, the loop is given to a
-/// spare, and the handler goes on beside it. At most `limit` callbacks run at the same time off the loop;
-/// what
+/// spare, and the handler goes on beside it. At most `limit` callbacks run at the same time off the loop; what
 /// comes beyond that waits in `queue`, while the loop goes on with everything that needs no host code.
 ///
 /// Ownership: owns the workers and the threads it started. Thread: any; state under `gate`.
@@ -55,8 +54,7 @@ final class Crew: @unchecked Sendable {
         self.limit = limit
         self.headMax = headMax
         self.makesThreads = makesThreads
-        watchEvent.initialize(to: FutexEvent())
-        endEvent.initialize(to: FutexEvent())
+        for event in [watchEvent, endEvent] { event.initialize(to: FutexEvent()) }
     }
 
     deinit {
@@ -305,12 +303,8 @@ final class Crew: @unchecked Sendable {
             let ticket = watchEvent.pointee.ticket
             if gate.withLock({ isOver }) { return }
             let now = reactor.loop.pointee.lease.observed
-            if now != seen {
-                seen = now
-                looks = 0
-            } else {
-                looks += 1
-            }
+            looks = now == seen ? looks + 1 : 0
+            seen = now
             if looks >= 1, Lease.isInHostCode(now) {
                 // From here on the ticket is the next one, won or lost.
                 if gate.withLock({ takeLoop(from: nil, ticket: now) }) {
@@ -358,26 +352,37 @@ final class Crew: @unchecked Sendable {
 
     // MARK: The end
 
+    private var hasEmptied: Bool { gate.withLock { isOver && liveCount == 0 && lentCount == 0 } }
     var hasEnded: Bool { gate.withLock { isOver } }
     var hasMembers: Bool { gate.withLock { liveCount > 0 || !members.isEmpty } }
 
     var isMember: Bool { gate.withLock { members.contains(Thread.current) } }
 
+    /// Who waits for the end may have to bring it about.
+    func noteStop() { endEvent.pointee.signal() }
+
+    /// A stop was asked for, and none of the threads that the host was to lend is there to see to it.
+    private var isDeserted: Bool {
+        gate.withLock {
+            guard let reactor, !makesThreads, !isOver, lentCount == 0, members.isEmpty else { return false }
+            return reactor.pointee.stopRequest.load(ordering: .relaxed) != 0
+        }
+    }
+
     /// Waits for the end of all threads. False: the moment (monotonic nanoseconds, nil: none) has passed.
     func join(until moment: Int64?) -> Bool {
         while true {
             let ticket = endEvent.pointee.ticket
-            if gate.withLock({ isOver && liveCount == 0 && lentCount == 0 }) { break }
+            if hasEmptied { break }
+            // Its time is not the caller's to choose, so not where there is a limit to it.
+            if moment == nil, isDeserted, lend() { continue }
             let left = moment.map { $0 - Clock.monotonicNanoseconds } ?? -1
             if moment != nil, left <= 0 { return false }
             endEvent.pointee.wait(since: ticket, nanoseconds: left)
         }
         gate.lock()
         let joined = threads + retired + (watcher.map { [$0] } ?? [])
-        threads = []
-        retired = []
-        watcher = nil
-        server = nil
+        (threads, retired, watcher, server) = ([], [], nil, nil)
         gate.unlock()
         for thread in joined { thread.join() }
         return true
@@ -388,9 +393,7 @@ final class Crew: @unchecked Sendable {
         gate.withLock {
             for thread in threads + retired { thread.detach() }
             watcher?.detach()
-            threads = []
-            retired = []
-            watcher = nil
+            (threads, retired, watcher) = ([], [], nil)
             isAbandoned = true
         }
     }
