@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test tools install bench format clean
+.PHONY: run lib test stress soak tools install bench format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -27,6 +27,14 @@ lib: ## .build/release/libevy.so, and its name at run time
 
 test: tools ## every check and test, in stages; one of them: Tests/run STAGE
 	@Tests/run
+
+stress: lib ## everything at once for SECONDS (240), each answer checked, then the books
+	@.ci/need.sh $(NEEDED) openssl
+	@Tests/Stress/run.sh $(or $(SECONDS),240)
+
+soak: lib ## the same until REQUESTS (ten million) are answered; memory may not grow by more than 1 MiB
+	@.ci/need.sh $(NEEDED) openssl
+	@Tests/Stress/run.sh 14400 24 $(or $(REQUESTS),10000000)
 
 tools: ## installs what the tests use
 	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)

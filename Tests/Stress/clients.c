@@ -11,7 +11,8 @@ struct client {
   pthread_t thread;
   unsigned state;
   struct wire *wire;
-  bool is_doomed, is_closed; /* the house; the connection */
+  int house;
+  bool is_secure, is_doomed, is_closed; /* the house is doomed; the connection closed */
   char room[batch_room];
   size_t size;
   enum kind kinds[batch_most];
@@ -114,8 +115,9 @@ static bool check_answer(struct client *client, int i) {
   struct answer answer = wire_answer(client->wire, kind == K_HEAD);
   if (!answer.is_whole) {
     if (!client->is_doomed) {
-      fault("/%s?s=%u was not answered, as number %d of %d: %s", kind_names[kind], client->seeds[i], i + 1,
-            client->count, wire_trouble(client->wire));
+      fault("house %d%s: /%s?s=%u was not answered, as number %d of %d behind /%s: %s", client->house,
+            client->is_secure ? " (TLS)" : "", kind_names[kind], client->seeds[i], i + 1, client->count,
+            i > 0 ? kind_names[client->kinds[i - 1]] : "", wire_trouble(client->wire));
     }
     client->is_closed = true;
     return false;
@@ -201,6 +203,8 @@ static void ask_last(struct client *client) {
 static void visit_house(struct client *client, int house) {
   bool is_secure = rnd(&client->state) % 4 == 0, is_slow = rnd(&client->state) % 32 == 0;
   int port = atomic_load(&book->port[house][is_secure]);
+  client->house = house;
+  client->is_secure = is_secure;
   client->is_doomed = house == HOUSES;
   client->is_closed = false;
   if (port == 0) {

@@ -154,19 +154,18 @@ static void abort_answer(struct visit *visit) {
 /* ---- bodies ---------------------------------------------------------------------------- */
 
 /* Whole or piece by piece, as option body has it. */
-static size_t read_body(evy_req *req, unsigned char *room, size_t capacity) {
+static size_t read_body(evy_req *req, unsigned char *room, size_t capacity, int64_t *count) {
   size_t size = 0;
   const void *whole = evy_body_buffer(req, &size);
   if (whole != NULL) {
     memcpy(room, whole, size < capacity ? size : capacity);
     return size;
   }
-  for (size = 0; size < capacity;) {
-    int64_t count = evy_body_read(req, room + size, capacity - size, patience);
-    if (count <= 0) {
+  for (size = 0; size < capacity; size += (size_t)*count) {
+    *count = evy_body_read(req, room + size, capacity - size, patience);
+    if (*count <= 0) {
       break;
     }
-    size += (size_t)count;
   }
   return size;
 }
@@ -174,9 +173,10 @@ static size_t read_body(evy_req *req, unsigned char *room, size_t capacity) {
 static void answer_echo(struct visit *visit) {
   size_t wanted = size_of(visit->kind, visit->seed);
   unsigned char *room = malloc(wanted + 1);
-  size_t size = read_body(visit->req, room, wanted + 1);
+  int64_t last = 0;
+  size_t size = read_body(visit->req, room, wanted + 1, &last);
   if (!visit->is_doomed && (size != wanted || memcmp(room, bytes_of(visit->seed), size) != 0)) {
-    fault("a body of %zu bytes came as %zu, or others", wanted, size);
+    fault("a body of %zu bytes came as %zu, or others, then %s", wanted, size, evy_strname((evy_status)last));
   }
   evy_respond(visit->req, 200, NULL, NULL, 0, room, size < wanted ? size : wanted);
   free(room);

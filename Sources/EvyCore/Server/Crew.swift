@@ -21,39 +21,42 @@ final class Crew: @unchecked Sendable {
     private let limit: Int
     private let headMax: Int
     /// False: only threads that the host lends run its code.
-    private let makesThreads: Bool
-    private let gate = Condition()
-    private var reactor: ReactorRef?
-    private var server: Server?
+    let makesThreads: Bool
+    let gate = Condition()
+    var reactor: ReactorRef?
+    var server: Server?
     /// The loop has no holder: whoever is free takes it. The worker is the thread that lost it, if any.
     private var isLeaderless = false
     private var victim: WorkerRef?
-    private var queue = Fifo<ExchangeRef>()
+    var queue = Fifo<ExchangeRef>()
     private var idleCount = 0
     /// Of the idle ones, those that were signalled and have not come back from their wait yet.
     private var calledCount = 0
-    private var liveCount = 0
-    private var lentCount = 0
-    private var isOver = false
+    var liveCount = 0
+    var lentCount = 0
+    var isOver = false
     /// Nobody will join: threads go by themselves.
-    private var isAbandoned = false
-    private var threads: [Thread] = []
-    private var retired: [Thread] = []
-    private var members: Set<UInt> = []
+    var isAbandoned = false
+    var threads: [Thread] = []
+    var retired: [Thread] = []
+    var members: Set<UInt> = []
     private var workers: [WorkerRef] = []
     /// Those of threads that have gone, for the next ones.
     private var spareWorkers: [WorkerRef] = []
-    private var watcher: Thread?
+    var watcher: Thread?
     private let watchEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
     /// For who waits for the end. Not the gate: its signals wake one thread, and must find a spare.
-    private let endEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
-    /// Callbacks that run, or are about to, on threads without the loop.
-    private let offLoop = Atomic<Int>(0)
+    let endEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
+    /// Callbacks that run, or are about to, on threads without the loop; and how many may. One thread more is
+    /// needed for the loop, and lent ones are as many as there are.
+    let offLoop = Atomic<Int>(0)
+    private let slots: Atomic<Int>
 
     init(limit: Int, headMax: Int, makesThreads: Bool) {
         self.limit = limit
         self.headMax = headMax
         self.makesThreads = makesThreads
+        slots = Atomic(makesThreads ? limit : 1)
         for event in [watchEvent, endEvent] { event.initialize(to: FutexEvent()) }
     }
 
@@ -108,7 +111,7 @@ final class Crew: @unchecked Sendable {
 
     // MARK: What the reactor asks
 
-    var mustQueue: Bool { offLoop.load(ordering: .relaxed) >= limit }
+    var mustQueue: Bool { offLoop.load(ordering: .relaxed) >= slots.load(ordering: .relaxed) }
 
     func enqueue(_ exchange: ExchangeRef) {
         gate.lock()
@@ -172,13 +175,18 @@ final class Crew: @unchecked Sendable {
     /// The host's thread is one of ours until the server has stopped, also one that is not started yet.
     /// False: out of memory.
     func lend() -> Bool {
-        gate.withLock { lentCount += 1 }
+        countLent(1)
         let isServed = work()
+        countLent(-1)
+        return isServed
+    }
+
+    private func countLent(_ change: Int) {
         gate.withLock {
-            lentCount -= 1
+            lentCount += change
+            if !makesThreads { slots.store(max(1, min(limit, lentCount - 1)), ordering: .relaxed) }
             endEvent.pointee.signal()
         }
-        return isServed
     }
 
     /// Takes the loop, or queued callbacks, or waits for either, until the server has stopped. False: out of
@@ -208,7 +216,8 @@ final class Crew: @unchecked Sendable {
                 break
             } else {
                 idleCount += 1
-                let isWoken = gate.wait(until: Clock.monotonicNanoseconds + Self.idleNanoseconds)
+                let patience = queue.isEmpty ? Self.idleNanoseconds : Self.lookNanoseconds
+                let isWoken = gate.wait(until: Clock.monotonicNanoseconds + patience)
                 idleCount -= 1
                 if calledCount > 0 { calledCount -= 1 }
                 if !isWoken, mayRetire() { break }
@@ -238,7 +247,10 @@ final class Crew: @unchecked Sendable {
     }
 
     private func popQueue() -> ExchangeRef? {
-        guard offLoop.load(ordering: .relaxed) < limit, let exchange = queue.popFirst() else { return nil }
+        guard offLoop.load(ordering: .relaxed) < slots.load(ordering: .relaxed) else { return nil }
+        // The holder may be in a handler, and about to need somebody to take the loop.
+        if !makesThreads, idleCount == 0, lentCount > 1, isInHostCode { return nil }
+        guard let exchange = queue.popFirst() else { return nil }
         offLoop.wrappingAdd(1, ordering: .relaxed)
         return exchange
     }
@@ -337,64 +349,5 @@ final class Crew: @unchecked Sendable {
         victim = worker ?? reactor.pointee.worker
         wakeOrAddSpare()
         return true
-    }
-
-    // MARK: Figures
-
-    /// Threads that serve, those of them in host code, and callbacks that wait for one.
-    var census: (threads: Int, busy: Int, queued: Int) {
-        gate.withLock {
-            let isInline = reactor.map { Lease.isInHostCode($0.loop.pointee.lease.observed) } ?? false
-            let busy = offLoop.load(ordering: .relaxed) + (isInline ? 1 : 0)
-            return (members.count, min(busy, members.count), queue.count)
-        }
-    }
-
-    // MARK: The end
-
-    private var hasEmptied: Bool { gate.withLock { isOver && liveCount == 0 && lentCount == 0 } }
-    var hasEnded: Bool { gate.withLock { isOver } }
-    var hasMembers: Bool { gate.withLock { liveCount > 0 || !members.isEmpty } }
-
-    var isMember: Bool { gate.withLock { members.contains(Thread.current) } }
-
-    /// Who waits for the end may have to bring it about.
-    func noteStop() { endEvent.pointee.signal() }
-
-    /// A stop was asked for, and none of the threads that the host was to lend is there to see to it.
-    private var isDeserted: Bool {
-        gate.withLock {
-            guard let reactor, !makesThreads, !isOver, lentCount == 0, members.isEmpty else { return false }
-            return reactor.pointee.stopRequest.load(ordering: .relaxed) != 0
-        }
-    }
-
-    /// Waits for the end of all threads. False: the moment (monotonic nanoseconds, nil: none) has passed.
-    func join(until moment: Int64?) -> Bool {
-        while true {
-            let ticket = endEvent.pointee.ticket
-            if hasEmptied { break }
-            // Its time is not the caller's to choose, so not where there is a limit to it.
-            if moment == nil, isDeserted, lend() { continue }
-            let left = moment.map { $0 - Clock.monotonicNanoseconds } ?? -1
-            if moment != nil, left <= 0 { return false }
-            endEvent.pointee.wait(since: ticket, nanoseconds: left)
-        }
-        gate.lock()
-        let joined = threads + retired + (watcher.map { [$0] } ?? [])
-        (threads, retired, watcher, server) = ([], [], nil, nil)
-        gate.unlock()
-        for thread in joined { thread.join() }
-        return true
-    }
-
-    /// The handle was freed by one of our own threads.
-    func abandon() {
-        gate.withLock {
-            for thread in threads + retired { thread.detach() }
-            watcher?.detach()
-            (threads, retired, watcher) = ([], [], nil)
-            isAbandoned = true
-        }
     }
 }
