@@ -273,7 +273,8 @@ EVY_API evy_status evy_server_run(evy_server *s);
 /* Drain: accept who has connected by now (as far as max_connections allows), and nobody
  * more; close idle connections, answer with `Connection: close`, let
  * requests finish for at most grace_ms (-1: for ever; 0: nobody is accepted any more), then
- * cut them; their post hooks run with EVY_END_SHUTDOWN.  Returns at once, see evy_server_wait; a second call may
+ * cut them; their post hooks run with EVY_END_SHUTDOWN.  Returns at once, see evy_server_wait;
+ * a second call may
  * shorten the grace.  A handler that blocks is waited for: it cannot be killed.  Where others go
  * on serving the same clients, option drain_delay leaves idle connections open so much longer: a
  * request may be on its way.
@@ -349,7 +350,8 @@ EVY_API void evy_wake(evy_server *s);
 /* Called where handlers run; may block as they may. */
 typedef void (*evy_task_fn)(void *user);
 /* Run fn soon on the loop that owns req, or on the first loop where req is NULL (it has the timers
- * too, and is the last to end); in the order posted.  A server that ends first calls drop alone.  Any thread, also before the start.
+ * too, and is the last to end); in the order posted.  A server that ends first calls drop alone.
+ * Any thread, also before the start.
  * Errors: EVY_E_ARG, EVY_E_STATE (the server has ended), EVY_E_FORKED. */
 EVY_API evy_status evy_loop_post(evy_server *s, evy_req *req, evy_task_fn fn, void *user,
                                  evy_drop_fn drop);

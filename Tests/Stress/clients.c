@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// clients.c - threads that ask: batches of pipelined requests on kept connections, every answer checked to the byte.
+// clients.c - threads that ask: batches of pipelined requests, every answer checked to the byte.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

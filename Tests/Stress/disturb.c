@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// disturb.c - what goes on beside the requests: replacements, stops, reloads, rotation, looks at the counters.
+// disturb.c - what goes on beside the requests: replacements, stops, reloads, rotation, counters.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,8 @@ static void look_at_counters(evy_server *server) {
           (long long)n[EVY_N_REQUESTS_TOTAL], (long long)n[EVY_N_REQUESTS_ACTIVE], (long long)ends,
           (long long)statuses);
   }
-  if (n[EVY_N_CONNECTIONS_OPEN] > n[EVY_N_CONNECTIONS_TOTAL] || n[EVY_N_THREADS_BUSY] > n[EVY_N_THREADS_TOTAL]) {
+  if (n[EVY_N_CONNECTIONS_OPEN] > n[EVY_N_CONNECTIONS_TOTAL] ||
+      n[EVY_N_THREADS_BUSY] > n[EVY_N_THREADS_TOTAL]) {
     fault("counters: more open than accepted, or more busy than there are");
   }
   atomic_fetch_add(&book->snapshots, 1);

@@ -96,7 +96,8 @@ static void answer(struct visit *visit) {
 
 static void answer_ref(struct visit *visit) {
   atomic_fetch_add(&book->lent_due, 1);
-  evy_respond_ref(visit->req, 200, NULL, NULL, 0, bytes_of(visit->seed), size_of(visit->kind, visit->seed), NULL,
+  evy_respond_ref(visit->req, 200, NULL, NULL, 0, bytes_of(visit->seed), size_of(visit->kind, visit->seed),
+                  NULL,
                   count_lent_drop);
 }
 

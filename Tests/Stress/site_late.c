@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "stress.h"
@@ -42,7 +43,11 @@ static void *be_clerk(void *unused) {
       break;
     }
     if (job == NULL) {
-      pthread_cond_wait(&filled, &gate);
+      /* Never for ever: the C library may lose a wake-up (glibc bug 25847, before 2.41). */
+      struct timespec limit;
+      clock_gettime(CLOCK_REALTIME, &limit);
+      limit.tv_sec += 1;
+      pthread_cond_timedwait(&filled, &gate, &limit);
       continue;
     }
     first = job->next;
@@ -230,7 +235,8 @@ static bool send_all(int fd, const unsigned char *bytes, size_t size) {
 
 /* Echoes until the client has said all. */
 static void talk(void *user) {
-  static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n";
+  static const char head[] =
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n";
   struct talk *talk = user;
   unsigned char room[4096];
   bool is_good = send_all(talk->fd, (const unsigned char *)head, sizeof head - 1);

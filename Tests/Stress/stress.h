@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// stress.h - what the two processes of the stress program share: kinds of requests, their contents, the books.
+// stress.h - what the two processes of the stress program share: kinds of requests, contents, the books.
 // The program knows evy only through evy.h.
 #ifndef EVY_STRESS_H
 #define EVY_STRESS_H

@@ -99,7 +99,8 @@ bool wire_send(struct wire *wire, const void *bytes, size_t size) {
   const char *at = bytes;
   errno = 0;
   while (size > 0) {
-    ssize_t count = wire->ssl != NULL ? SSL_write(wire->ssl, at, (int)size) : send(wire->fd, at, size, MSG_NOSIGNAL);
+    ssize_t count = wire->ssl != NULL ? SSL_write(wire->ssl, at, (int)size)
+                                      : send(wire->fd, at, size, MSG_NOSIGNAL);
     if (count <= 0) {
       return fails(wire, "send");
     }
@@ -123,7 +124,7 @@ static bool fill(struct wire *wire) {
 }
 
 bool wire_is_at_end(struct wire *wire) {
-  return wire->from == wire->to && !fill(wire) && (errno == 0 || errno == ECONNRESET);
+  return wire->from == wire->to && !fill(wire) && errno != EAGAIN;
 }
 
 bool wire_read(struct wire *wire, unsigned char *room, size_t size) {

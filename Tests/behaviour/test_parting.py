@@ -14,7 +14,7 @@ GRACE = 20_000
 
 
 def test_clients_that_wait_to_be_accepted_are_served(serve):
-    """The loop is in a handler, and threads=1 keeps it there, while they connect and the server is stopped."""
+    """The loop is in a handler, and threads=1 keeps it there, while they connect and the stop comes."""
     server = serve(threads=1)
     with Connection(server) as first:
         first.send(raw_request("GET", "/gate?id=1"))

@@ -187,7 +187,7 @@ static inline int evy_socket_pair(int *loop_end, int *lent_end) {
     return 0;
 }
 static inline void evy_set_blocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK); }
-/* The listening socket takes no SYN any more; handshakes that are under way still come to their end. Nobody is
+/* The listening socket takes no SYN any more; handshakes under way still come to their end. Nobody is
  * refused: who knocks does so again a second later. 0 or -errno. */
 static inline int evy_ignore_newcomers(int fd) {
     struct sock_filter steps[] = {

@@ -101,8 +101,8 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
         server.pullQueue?.noteEnd()
         if server.loops[0] !== self { server.loops[0].reactor.wake() }
     }
-    /// The first loop has the timers and what is posted to no request: it outlives the others, whose requests may
-    /// wait for either. A loop that no thread was lent to does not count: it may never end.
+    /// The first loop has the timers and what is posted to no request: it outlives the others, whose requests
+    /// may wait for either. A loop that no thread was lent to does not count: it may never end.
     var mayEnd: Bool {
         guard server.loops[0] === self else { return true }
         return server.loops.dropFirst().allSatisfy { $0.crew.hasEnded || !$0.crew.hasMembers }
