@@ -59,6 +59,10 @@ static void add_chunks(struct client *client, const unsigned char *bytes, size_t
 static void add_request(struct client *client, enum kind kind) {
   char head[300], length[60] = "";
   unsigned seed = rnd(&client->state);
+  if (client->count > 0 && has_body(kind) && size_of(kind, seed) > long_body) {
+    /* While it is sent nobody would read the answers ahead of it: both sides would wait for room. */
+    kind = K_SMALL;
+  }
   size_t size = has_body(kind) ? size_of(kind, seed) : 0;
   const char *method = kind == K_HEAD ? "HEAD" : has_body(kind) ? "POST" : "GET";
   if (kind == K_ECHO) {
@@ -137,7 +141,7 @@ static void ask_batch(struct client *client) {
   client->count = 0;
   while (client->count < most) {
     add_request(client, choose(client));
-    if (client->size > long_body) { /* more might fill the sockets both ways, and nobody would read */
+    if (client->size > long_body) {
       break;
     }
   }

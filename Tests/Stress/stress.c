@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// stress.c - everything at once: servers of every drive, replaced, cut, reloaded and looked at, and clients in
+// stress.c - everything at once: servers of every drive, replaced, cut, reloaded, looked at, and clients in
 // a process of their own check every answer to the byte. At the end the books of both sides must agree.
 //   stress FOLDER SECONDS CLIENTS            for so long
 //   stress FOLDER SECONDS CLIENTS REQUESTS   until so many answers, or so long; memory must stay flat

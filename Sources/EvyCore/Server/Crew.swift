@@ -6,7 +6,7 @@ internal import Glibc
 internal import Synchronization
 
 /// A handler runs where the loop runs. When it stays longer than the watcher likes, the loop is given to a
-/// spare, and the handler goes on beside it. At most `limit` callbacks run off the loop at the same time; more
+/// spare, and the handler goes on beside it. At most `limit` callbacks run off the loop at a time; all others
 /// wait in `queue`, while the loop goes on with everything that needs no host code.
 ///
 /// Ownership: owns the workers and the threads it started. Thread: any; state under `gate`.
