@@ -113,8 +113,3 @@ long sum(atomic_long *figures, int count) {
   }
   return total;
 }
-
-double time_factor(void) {
-  const char *text = getenv("EVY_TIME_FACTOR");
-  return text != NULL ? atof(text) : 1;
-}

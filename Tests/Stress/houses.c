@@ -11,14 +11,18 @@
 #include "stress.h"
 
 enum drive { OWN, LENT, PULL, STEPPED };
-enum { GRACE = 120000, DOOMED = HOUSES, LENT_THREADS = 3 };
+enum { GRACE = 3600000, DOOMED = HOUSES, LENT_THREADS = 3, OPTIONS = 11 };
 struct style {
   enum drive drive;
   bool has_tls, has_own_port, counts_lines;
-  const char *options[6][2];
+  const char *options[OPTIONS][2];
 };
-/* Idle connections are left open until their clients have asked again, however late these come to run. */
-#define COMMON {"drain_delay", "60s"}, {"error_log", "off"}, {"max_headers", "20"}
+/* No deadline may pass on a loaded machine, or while the run is held up (kill -STOP): a client that comes late
+ * is no fault.  Idle connections are left open until their clients have asked again. */
+#define COMMON                                                                           \
+  {"drain_delay", "3600s"}, {"error_log", "off"}, {"idle_timeout", "3600s"},             \
+      {"header_timeout", "3600s"}, {"body_timeout", "3600s"}, {"write_timeout", "3600s"}, \
+      {"handshake_timeout", "3600s"}, {"body_min_rate", "0"}
 static const struct style styles[HOUSES + 1] = {
     {OWN, true, false, false, {COMMON, {"threads", "6"}, {"body", "buffer"}}},
     {OWN, true, false, true, {COMMON, {"loops", "2"}, {"threads", "4"}, {"body", "stream"}}},
@@ -131,7 +135,7 @@ static struct tenure *open_tenure(int index) {
   tenure->term.is_doomed = index == DOOMED;
   tenure->term.is_pulled = style->drive == PULL;
   tenure->term.is_stepped = style->drive == STEPPED;
-  for (int i = 0; i < 6 && style->options[i][0] != NULL; i++) {
+  for (int i = 0; i < OPTIONS && style->options[i][0] != NULL; i++) {
     must(evy_config_set(cfg, style->options[i][0], style->options[i][1]) == EVY_OK, evy_config_error(cfg));
   }
   if (style->drive != PULL) {

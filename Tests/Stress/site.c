@@ -7,7 +7,7 @@
 
 #include "stress.h"
 
-enum { piece = 9000, patience = 120000 };
+enum { piece = 9000, patience = 900000 };
 int pattern_file = -1;
 
 void open_pattern_file(const char *folder) {

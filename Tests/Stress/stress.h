@@ -68,7 +68,6 @@ long long now_ms(void);
 int entries(const char *folder);
 long resident_kib(void);
 long sum(atomic_long *figures, int count);
-double time_factor(void);
 
 /* ---- the clients' process ------------------------------------------------------------ */
 int run_clients(int threads);
