@@ -17,8 +17,8 @@ struct style {
   bool has_tls, has_own_port, counts_lines;
   const char *options[OPTIONS][2];
 };
-/* No deadline may pass on a loaded machine, or while the run is held up (kill -STOP): a client that comes late
- * is no fault.  Idle connections are left open until their clients have asked again. */
+/* No deadline may pass on a loaded machine, or while the run is held up (kill -STOP): a late client is no
+ * fault.  Idle connections are left open until their clients have asked again. */
 #define COMMON                                                                           \
   {"drain_delay", "3600s"}, {"error_log", "off"}, {"idle_timeout", "3600s"},             \
       {"header_timeout", "3600s"}, {"body_timeout", "3600s"}, {"write_timeout", "3600s"}, \

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Everything at once against the library: run.sh SECONDS [CLIENTS [REQUESTS]]
-# With REQUESTS memory is measured: in one arena, because how the C library spreads what is freed and asked for
+# With REQUESTS memory is measured: in one arena, for how the C library spreads what is freed and asked for
 # again over several is a matter of chance.
 set -eu
 folder=$(mktemp -d)
