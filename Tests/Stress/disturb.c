@@ -8,6 +8,7 @@
 
 enum { DISTURBERS = 4 };
 static pthread_t threads[DISTURBERS];
+static int thread_count;
 static atomic_bool is_over;
 
 /* At every moment, whatever goes on: see EVY_N_* in evy.h. */
@@ -110,16 +111,32 @@ static void *ruin(void *unused) {
   return NULL;
 }
 
-void start_disturbers(void) {
+/* Servers come and go once only: how many are there at once, and with them the memory, would be chance. */
+static void *keep_house(void *unused) {
+  (void)unused;
+  for (int index = 0; index < HOUSES; index++) {
+    replace_house(index);
+  }
+  for (; !atomic_load(&is_over); pause_ms(250)) {
+    reload_certificates();
+    rotate_log();
+  }
+  return NULL;
+}
+
+void start_disturbers(bool is_calm) {
   static void *(*const bodies[DISTURBERS])(void *) = {observe, converse, replace, ruin};
-  for (int i = 0; i < DISTURBERS; i++) {
-    must(pthread_create(&threads[i], NULL, bodies[i], NULL) == 0, "a thread");
+  static void *(*const calm_bodies[DISTURBERS])(void *) = {observe, converse, keep_house};
+  doom_house();
+  thread_count = is_calm ? DISTURBERS - 1 : DISTURBERS;
+  for (int i = 0; i < thread_count; i++) {
+    must(pthread_create(&threads[i], NULL, is_calm ? calm_bodies[i] : bodies[i], NULL) == 0, "a thread");
   }
 }
 
 void end_disturbers(void) {
   atomic_store(&is_over, true);
-  for (int i = 0; i < DISTURBERS; i++) {
+  for (int i = 0; i < thread_count; i++) {
     pthread_join(threads[i], NULL);
   }
 }

@@ -194,7 +194,7 @@ int main(int argc, char **argv) {
   int threads = entries("/proc/self/task"), descriptors = entries("/proc/self/fd");
   start_clerks(CLERKS);
   open_houses(argv[1]);
-  start_disturbers();
+  start_disturbers(requests > 0);
   struct memory kib = watch(clients, atol(argv[2]), requests);
   end_clients(clients);
   end_disturbers();

@@ -131,6 +131,6 @@ void each_server(void (*look)(evy_server *server));
 void reload_certificates(void);
 void rotate_log(void);
 
-void start_disturbers(void);
+void start_disturbers(bool is_calm);
 void end_disturbers(void);
 #endif
