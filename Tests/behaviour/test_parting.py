@@ -5,7 +5,8 @@ import socket
 import ssl
 import threading
 
-from support import PATIENCE, Connection, client_context, raw_request
+from client import client_context
+from support import PATIENCE, Connection, one_loop, raw_request
 from test_handover import ask_long, loads
 
 WAITING = 20
@@ -13,6 +14,7 @@ ROUNDS = 6
 GRACE = 20_000
 
 
+@one_loop
 def test_clients_that_wait_to_be_accepted_are_served(serve):
     """The loop is in a handler, and threads=1 keeps it there, while they connect and the stop comes."""
     server = serve(threads=1)
@@ -33,6 +35,7 @@ def test_clients_that_wait_to_be_accepted_are_served(serve):
     assert server.command("wait", 0, 5000) == "EVY_OK"
 
 
+@one_loop
 def test_without_grace_nobody_is_taken_in_any_more(serve):
     server = serve(threads=1)
     with Connection(server) as first:
