@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test conformance fuzz resources tools fuzz-abi install differential bench tls-scan hostile format clean
+.PHONY: run lib test conformance fuzz resources stress soak tools fuzz-abi install differential bench tls-scan hostile format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -36,6 +36,14 @@ fuzz: tools ## fuzzes each pure room and whole conversations, each for SECONDS (
 
 resources: lib tools ## what happens when something runs out, with many more forks than `make test` makes
 	@EVY_FORKS=3000 Tests/pytest.sh Tests/resources
+
+stress: lib ## everything at once for SECONDS (240), each answer checked, then the books
+	@.ci/need.sh $(NEEDED) openssl
+	@Tests/Stress/run.sh $(or $(SECONDS),240)
+
+soak: lib ## the same until REQUESTS (ten million) are answered; memory may not grow by more than 1 MiB
+	@.ci/need.sh $(NEEDED) openssl
+	@Tests/Stress/run.sh 14400 24 $(or $(REQUESTS),10000000)
 
 tools: ## installs what the tests use
 	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)

@@ -279,15 +279,24 @@ EVY_API evy_status evy_server_start(evy_server *s);
  * own; returns EVY_OK after evy_server_stop has ended the server.
  * Errors: EVY_E_STATE, EVY_E_NOMEM (no thread). */
 EVY_API evy_status evy_server_run(evy_server *s);
-/* Drain: stop accepting, close idle connections, answer with `Connection: close`, let
- * requests finish for at most grace_ms (-1: for ever), then cut them; their post hooks
- * run with EVY_END_SHUTDOWN.  Returns at once, see evy_server_wait; a second call may
+/* Drain: accept who has connected by now (as far as max_connections allows), and nobody
+ * more; close idle connections, answer with `Connection: close`, let
+ * requests finish for at most grace_ms (-1: for ever; 0: nobody is accepted any more), then
+ * cut them; their post hooks run with EVY_END_SHUTDOWN.  Returns at once, see evy_server_wait;
+ * a second call may
  * shorten the grace.  A handler that blocks is waited for: it cannot be killed.  Where others go
  * on serving the same clients, option drain_delay leaves idle connections open so much longer: a
  * request may be on its way.
+ * Sockets of the host's (evy_config_listen_fd, "fd://") are left to whoever else has them, with the
+ * clients that wait there; a hand-over of the socket itself loses nobody.  With option reuse_port the
+ * kernel may already have chosen this process for a client on its way: the socket stays for 100 ms
+ * more, in which handshakes end and are accepted, while newcomers are not heard and knock again, a
+ * second later, at another process (net.ipv4.tcp_migrate_req=1 spares them that).
  * Any thread, also a handler.  Errors: EVY_E_ARG. */
 EVY_API evy_status evy_server_stop(evy_server *s, int64_t grace_ms);
-/* Wait until a started server has stopped and its threads have ended.
+/* Wait until a started server has stopped and its threads have ended.  With option lent_threads,
+ * and none lent, a stop needs somebody: without a limit (wait_ms -1) the calling thread does what is
+ * left to do, with one nobody does, and it passes.
  * Errors: EVY_E_TIMEOUT, EVY_E_STATE (never started; or called by one of its handlers). */
 EVY_API evy_status evy_server_wait(evy_server *s, int64_t wait_ms);
 /* Ends your use; stops a running server with no grace and waits for its threads (called
@@ -325,7 +334,8 @@ EVY_API evy_status evy_server_step(evy_server *s, int64_t wait_ms);
 /* Lend the calling thread: it holds the loop, or waits as a spare for it, and runs handlers,
  * until the server has stopped; also before evy_server_start, which it then waits for.  With option
  * lent_threads host code runs on such threads alone (best for Python, Ruby, the JVM, where a
- * callback on a foreign thread is dear): lend one more than handlers shall run side by side.  Of
+ * callback on a foreign thread is dear): lend one more than handlers shall run side by side, for
+ * one always serves the loop.  Of
  * several loops (option loops) it serves one, that with the fewest lent threads.
  * Errors: EVY_E_ARG, EVY_E_STATE (the server is stepped, or the thread is in one of its handlers),
  * EVY_E_NOMEM, EVY_E_FORKED. */
@@ -351,8 +361,9 @@ EVY_API void evy_wake(evy_server *s);
 
 /* Called where handlers run; may block as they may. */
 typedef void (*evy_task_fn)(void *user);
-/* Run fn soon on the loop that owns req, or on the first loop where req is NULL; in the order
- * posted.  A server that ends first calls drop alone.  Any thread, also before the start.
+/* Run fn soon on the loop that owns req, or on the first loop where req is NULL (it has the timers
+ * too, and is the last to end); in the order posted.  A server that ends first calls drop alone.
+ * Any thread, also before the start.
  * Errors: EVY_E_ARG, EVY_E_STATE (the server has ended), EVY_E_FORKED. */
 EVY_API evy_status evy_loop_post(evy_server *s, evy_req *req, evy_task_fn fn, void *user,
                                  evy_drop_fn drop);
@@ -539,8 +550,8 @@ EVY_API int64_t evy_body_length(evy_req *req);
  * *len is set. */
 EVY_API const void *evy_body_buffer(evy_req *req, size_t *len);
 /* Pull up to cap bytes: > 0 bytes, 0 at the end, < 0 error.  Waits at most wait_ms for
- * the first byte (inside a handler the loop moves on meanwhile; with threads=1 and
- * inside a body callback it never waits: EVY_E_AGAIN).
+ * the first byte (inside a handler the loop moves on meanwhile; with threads=1, with one
+ * lent thread, and inside a body callback it never waits: EVY_E_AGAIN).
  * Errors: EVY_E_ARG, EVY_E_AGAIN (wait_ms 0; or no thread can be had to go on meanwhile),
  * EVY_E_TIMEOUT, EVY_E_GONE (the client left
  * in mid-body), EVY_E_LIMIT (max_body_size), EVY_E_PROTOCOL (broken chunks), EVY_E_STATE

@@ -21,4 +21,5 @@ if [ "$1" = thread ]; then
     EVY_CFLAGS="$EVY_CFLAGS -L$runtime -Wl,-rpath,$runtime -Wl,--no-as-needed -ldispatch -lBlocksRuntime"
 fi
 export CC EVY_LIB_DIR EVY_CFLAGS
+Tests/Stress/run.sh 5 8
 exec Tests/pytest.sh Tests/behaviour

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // hostloop.c - a host with a loop and threads of its own; prints "ready PORT", then what it saw.
-//   hostloop step | free | work THREADS | unlent | pull THREADS | wake
+//   hostloop step | free | work THREADS | unlent | waited | pull THREADS | wake
 // A line on stdin (or its end) stops it.
 #include <evy.h>
 #include <poll.h>
@@ -194,6 +194,26 @@ static void unlent(void) {
   printf("drops %d hooks %d\n", drops, hooks);
 }
 
+static void *wait_for_end(void *unused) {
+  must(evy_server_wait(server, -1) == EVY_OK, "wait");
+  return unused;
+}
+
+/* Nobody is lent: who waits without limit sees to the end himself, from the stop on. */
+static void waited(void) {
+  pthread_t waiter;
+  make("lent_threads", "true");
+  must(evy_server_start(server) == EVY_OK, "start");
+  must(pthread_create(&waiter, NULL, wait_for_end, NULL) == 0, "a thread");
+  while (!told_to_stop(-1)) {
+  }
+  must(evy_server_wait(server, 0) == EVY_E_TIMEOUT, "it ended ahead of its stop");
+  evy_server_stop(server, 20000);
+  pthread_join(waiter, NULL);
+  printf("hooks %d complete %d\n", hooks, complete);
+  evy_server_free(server);
+}
+
 /* ---- evy_wake in a signal handler ---- */
 
 static void on_signal(int number) {
@@ -231,6 +251,8 @@ int main(int argc, char **argv) {
     threads("pull", pull, count);
   } else if (strcmp(mode, "unlent") == 0) {
     unlent();
+  } else if (strcmp(mode, "waited") == 0) {
+    waited();
   } else if (strcmp(mode, "wake") == 0) {
     wake();
   } else {

@@ -131,6 +131,24 @@ def test_a_server_that_no_thread_was_lent_to_can_be_freed(host):
     assert found == {"drops": 1, "hooks": 0}
 
 
+def test_who_waits_for_a_server_without_lent_threads_ends_it(host):
+    unlent = host("waited")
+    with unlent.connect() as connection:
+        connection.send(raw_request("GET", "/a"))
+        assert unlent.stop() == {"hooks": 1, "complete": 1}
+        answer = connection.response()
+        assert answer.body == b"/a" and answer.closes
+
+
+@one_loop
+def test_the_loop_is_never_without_a_thread_where_several_are_lent(host):
+    """As many handlers as there are threads would leave nobody to answer the others."""
+    lender = host("work", "3")
+    all_at_once(*[lambda: ask(lender, "/slow", 3)] * 6)
+    found = lender.stop()
+    assert found["foreign"] == 0 and found["complete"] == 18 and found["most"] == 2
+
+
 def test_pulled_requests_come_with_their_end(host):
     puller = host("pull", "4")
     all_at_once(*[lambda: ask(puller, "/slow", 2)] * 3, *[lambda: ask(puller, "/a", 200)] * 2)

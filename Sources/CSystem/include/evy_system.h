@@ -5,6 +5,7 @@
 #define EVY_SYSTEM_H
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -188,6 +189,24 @@ static inline int evy_socket_pair(int *loop_end, int *lent_end) {
     return 0;
 }
 static inline void evy_set_blocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK); }
+/* The listening socket takes no SYN any more; handshakes under way still come to their end. Nobody is
+ * refused: who knocks does so again a second later. 0 or -errno. */
+static inline int evy_ignore_newcomers(int fd) {
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),    /* the flags of the TCP header */
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12), /* SYN, ACK */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+    };
+    struct sock_fprog filter = {sizeof steps / sizeof steps[0], steps};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0 ? -errno : 0;
+}
+static inline int evy_shares_port(int fd) {
+    int value = 0;
+    socklen_t n = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, &n) == 0 && value != 0;
+}
 static inline int evy_socket_error(int fd) {
     int e = 0;
     socklen_t n = sizeof e;

@@ -12,6 +12,10 @@ extension UnsafeMutablePointer<Reactor> {
     /// Where other loops accept from the same socket: what the first to wake takes is not theirs.
     private static var sharedAcceptsPerTurn: Int { 4 }
     private static var acceptPause: Int64 { 100 }
+    /// A handshake that was under way is over by then, but for clients on the far side of the world.
+    private static var partingTime: Int64 { 100 }
+    /// More than the kernel holds unless net.core.somaxconn was raised.
+    private static var restMax: Int { 4096 }
 
     /// Watches the listeners, or ceases to.
     @inline(never)
@@ -39,8 +43,14 @@ extension UnsafeMutablePointer<Reactor> {
     @inline(never)
     func acceptWaiting(on index: Int) {
         guard pointee.isAccepting, index < pointee.listeners.count else { return }
+        accept(
+            on: index,
+            atMost: pointee.settings.sharesListeners ? Self.sharedAcceptsPerTurn : Self.acceptsPerTurn)
+    }
+
+    private func accept(on index: Int, atMost most: Int) {
         let listener = pointee.listeners[index]
-        let most = pointee.settings.sharesListeners ? Self.sharedAcceptsPerTurn : Self.acceptsPerTurn
+        guard listener.descriptor >= 0 else { return }
         for _ in 0..<most {
             if pointee.table.count - Reactor.reservedCount >= pointee.settings.connectionsMax, !evictIdle() {
                 // Whoever waits is served when a connection closes (see close).
@@ -76,6 +86,8 @@ extension UnsafeMutablePointer<Reactor> {
         }
         pointee.counters.add(.acceptPauses)
         watchListeners(false)
+        // The same deadline has another meaning then.
+        guard !pointee.isDraining.load(ordering: .relaxed) else { return }
         loop.pointee.deadlines.set(Reactor.acceptIndex, deadline: nowMilliseconds + Self.acceptPause)
     }
 
@@ -97,6 +109,33 @@ extension UnsafeMutablePointer<Reactor> {
     func resumeAccept() {
         pointee.isAcceptPaused = false
         if !pointee.isDraining.load(ordering: .relaxed) { watchListeners(true) }
+    }
+
+    /// The drain begins: who has connected by now is served, as far as there is room; `isCut`: nobody is.
+    func partListeners(isCut: Bool) {
+        var shares = false
+        for listener in pointee.listeners where listener.descriptor >= 0 && !isCut {
+            guard listener.parting == .takeRestOfShared else { continue }
+            if SystemCalls.ignoreNewcomers(listener.descriptor) == 0 { shares = true }
+        }
+        if !isCut { acceptRest() }
+        guard shares else { return closeListeners() }
+        watchListeners(true)
+        loop.pointee.deadlines.set(Reactor.partingIndex, deadline: nowMilliseconds + Self.partingTime)
+    }
+
+    /// The last look at what the kernel holds for listeners that nobody else has.
+    func acceptRest() {
+        for (index, listener) in pointee.listeners.enumerated() where listener.parting != .leave {
+            accept(on: index, atMost: Self.restMax)
+        }
+    }
+
+    func closeListeners() {
+        watchListeners(false)
+        for listener in pointee.listeners { listener.close() }
+        pointee.isParted = true
+        loop.pointee.deadlines.remove(Reactor.partingIndex)
     }
 
     /// What other loops have accepted for this one, also while it drains: they did not know.

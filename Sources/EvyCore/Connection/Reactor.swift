@@ -15,7 +15,8 @@ struct Reactor: ~Copyable {
     /// Places of the deadline wheel that no connection has.
     static let drainIndex: UInt32 = 0
     static let acceptIndex: UInt32 = 1
-    static let reservedCount = 2
+    static let partingIndex: UInt32 = 2
+    static let reservedCount = 3
     private static let pooledMax = 512
 
     /// First, because no other thread reads it: ThreadSanitizer books a change of any member as one of the
@@ -48,6 +49,8 @@ struct Reactor: ~Copyable {
     /// Set by stop(), seen by the holder: milliseconds of grace + 2; 0: not stopping, 1: for ever.
     let stopRequest = Atomic<Int64>(0)
     let isDraining = Atomic<Bool>(false)
+    /// Draining, and the listeners are closed.
+    var isParted = false
     /// Draining, but idle connections may still bring a request (option drain_delay).
     var isDrainDelayed = false
     /// Nobody samples the lease; who goes into host code has to say so.

@@ -55,7 +55,12 @@ struct ReactorClient: LoopClient {
     func deadlinePassed(_ index: UInt32) -> Bool {
         switch index {
         case Reactor.drainIndex:
+            reactor.closeListeners()
             reactor.cutAll(.shutdown)
+            return true
+        case Reactor.partingIndex:
+            reactor.acceptRest()
+            reactor.closeListeners()
             return true
         case Reactor.acceptIndex:
             if reactor.pointee.isDrainDelayed { reactor.endDrainDelay() } else { reactor.resumeAccept() }
@@ -114,8 +119,7 @@ extension UnsafeMutablePointer<Reactor> {
     @inline(never)
     fileprivate func drain(_ request: Int64) {
         if !pointee.isDraining.exchange(true, ordering: .acquiringAndReleasing) {
-            watchListeners(false)
-            for listener in pointee.listeners { listener.close() }
+            partListeners(isCut: request >= 2 && request - 2 <= nowMilliseconds)
             if pointee.settings.drainDelay > 0 {
                 pointee.isDrainDelayed = true
                 let end = nowMilliseconds + pointee.settings.drainDelay
@@ -129,7 +133,10 @@ extension UnsafeMutablePointer<Reactor> {
         if deadline < loop.pointee.deadlines.deadline(of: Reactor.drainIndex) {
             loop.pointee.deadlines.set(Reactor.drainIndex, deadline: deadline)
         }
-        if deadline <= nowMilliseconds { cutAll(.shutdown) }
+        if deadline <= nowMilliseconds {
+            closeListeners()
+            cutAll(.shutdown)
+        }
     }
 
     /// Whoever has not asked by now is not waited for.
@@ -143,8 +150,9 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// Nothing is left to serve.
     var isFinished: Bool {
-        pointee.isDraining.load(ordering: .relaxed) && pointee.table.count == Reactor.reservedCount
-            && pointee.unfinished == 0 && pointee.doorstep.close()
+        pointee.isDraining.load(ordering: .relaxed) && pointee.isParted
+            && pointee.table.count == Reactor.reservedCount
+            && pointee.unfinished == 0 && pointee.delegate.mayEnd && pointee.doorstep.close()
     }
 
     /// The first holder: watches the listeners.

@@ -79,6 +79,8 @@ protocol ReactorDelegate: AnyObject {
     func wakeWatcher()
     /// The grace is over: what nobody has taken up yet will not be.
     func wasCut()
+    /// Nothing is left to serve, and nobody needs what this loop has for the whole server.
+    var mayEnd: Bool { get }
     /// The last turn is over.
     func ended()
     /// Lines of this turn can be written now.

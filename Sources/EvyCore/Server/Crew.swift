@@ -6,9 +6,8 @@ internal import Glibc
 internal import Synchronization
 
 /// A handler runs where the loop runs. When it stays longer than the watcher likes, the loop is given to a
-/// spare, and the handler goes on beside it. At most `limit` callbacks run at the same time off the loop;
-/// what
-/// comes beyond that waits in `queue`, while the loop goes on with everything that needs no host code.
+/// spare, and the handler goes on beside it. At most `limit` callbacks run off the loop at a time; all others
+/// wait in `queue`, while the loop goes on with everything that needs no host code.
 ///
 /// Ownership: owns the workers and the threads it started. Thread: any; state under `gate`.
 final class Crew: @unchecked Sendable {
@@ -19,7 +18,7 @@ final class Crew: @unchecked Sendable {
     let limit: Int
     private let headMax: Int
     /// False: only threads that the host lends run its code.
-    private let makesThreads: Bool
+    let makesThreads: Bool
     let gate = Condition()
     var reactor: ReactorRef?
     var server: Server?
@@ -51,15 +50,17 @@ final class Crew: @unchecked Sendable {
     let watchEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
     /// For who waits for the end. Not the gate: its signals wake one thread, and must find a spare.
     let endEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
-    /// Callbacks that run, or are about to, on threads without the loop.
+    /// Callbacks that run, or are about to, on threads without the loop; and how many may. One thread more is
+    /// needed for the loop, and lent ones are as many as there are.
     let offLoop = Atomic<Int>(0)
+    let slots: Atomic<Int>
 
     init(limit: Int, headMax: Int, makesThreads: Bool) {
         self.limit = limit
         self.headMax = headMax
         self.makesThreads = makesThreads
-        watchEvent.initialize(to: FutexEvent())
-        endEvent.initialize(to: FutexEvent())
+        slots = Atomic(makesThreads ? limit : 1)
+        for event in [watchEvent, endEvent] { event.initialize(to: FutexEvent()) }
     }
 
     deinit {
@@ -124,7 +125,7 @@ final class Crew: @unchecked Sendable {
 
     // MARK: What the reactor asks
 
-    var mustQueue: Bool { offLoop.load(ordering: .relaxed) >= limit }
+    var mustQueue: Bool { offLoop.load(ordering: .relaxed) >= slots.load(ordering: .relaxed) }
 
     /// False: there is no thread for it, now or later.
     func enqueue(_ exchange: ExchangeRef) -> Bool {
@@ -202,14 +203,18 @@ final class Crew: @unchecked Sendable {
     /// The host's thread is one of ours until the server has stopped, also one that is not started yet.
     /// False: out of memory.
     func lend() -> Bool {
-        gate.withLock { lentCount += 1 }
+        countLent(1)
         let isServed = work()
-        if isForked { return isServed }
+        if !isForked { countLent(-1) }
+        return isServed
+    }
+
+    private func countLent(_ change: Int) {
         gate.withLock {
-            lentCount -= 1
+            lentCount += change
+            if !makesThreads { slots.store(max(1, min(limit, lentCount - 1)), ordering: .relaxed) }
             endEvent.pointee.signal()
         }
-        return isServed
     }
 
     /// Host code that forked has returned in the child. Nothing of the server is touched there, its locks
@@ -245,7 +250,8 @@ final class Crew: @unchecked Sendable {
                 break
             } else {
                 idleCount += 1
-                let isWoken = gate.wait(until: Clock.monotonicNanoseconds + Self.idleNanoseconds)
+                let patience = queue.isEmpty ? Self.idleNanoseconds : Self.lookNanoseconds
+                let isWoken = gate.wait(until: Clock.monotonicNanoseconds + patience)
                 idleCount -= 1
                 if calledCount > 0 { calledCount -= 1 }
                 if !isWoken, mayRetire() { break }
@@ -276,7 +282,10 @@ final class Crew: @unchecked Sendable {
     }
 
     private func popQueue() -> ExchangeRef? {
-        guard offLoop.load(ordering: .relaxed) < limit, let exchange = queue.popFirst() else { return nil }
+        guard offLoop.load(ordering: .relaxed) < slots.load(ordering: .relaxed) else { return nil }
+        // The holder may be in a handler, and about to need somebody to take the loop.
+        if !makesThreads, idleCount == 0, lentCount > 1, isInHostCode { return nil }
+        guard let exchange = queue.popFirst() else { return nil }
         offLoop.wrappingAdd(1, ordering: .relaxed)
         return exchange
     }

@@ -7,37 +7,52 @@ internal import Synchronization
 extension Crew {
     // MARK: Figures
 
+    /// Does the holder run a callback right now?
+    var isInHostCode: Bool {
+        reactor.map { Lease.isInHostCode($0.loop.pointee.lease.observed) } ?? false
+    }
+
     /// Threads that serve, those of them in host code, and callbacks that wait for one.
     var census: (threads: Int, busy: Int, queued: Int) {
         gate.withLock {
-            let isInline = reactor.map { Lease.isInHostCode($0.loop.pointee.lease.observed) } ?? false
-            let busy = offLoop.load(ordering: .relaxed) + (isInline ? 1 : 0)
+            let busy = offLoop.load(ordering: .relaxed) + (isInHostCode ? 1 : 0)
             return (members.count, min(busy, members.count), queue.count)
         }
     }
 
     // MARK: The end
 
+    private var hasEmptied: Bool { gate.withLock { isOver && liveCount == 0 && lentCount == 0 } }
     var hasEnded: Bool { gate.withLock { isOver } }
     var hasMembers: Bool { gate.withLock { liveCount > 0 || !members.isEmpty } }
 
     var isMember: Bool { gate.withLock { members.contains(Thread.current) } }
 
+    /// Who waits for the end may have to bring it about.
+    func noteStop() { endEvent.pointee.signal() }
+
+    /// A stop was asked for, and none of the threads that the host was to lend is there to see to it.
+    private var isDeserted: Bool {
+        gate.withLock {
+            guard let reactor, !makesThreads, !isOver, lentCount == 0, members.isEmpty else { return false }
+            return reactor.pointee.stopRequest.load(ordering: .relaxed) != 0
+        }
+    }
+
     /// Waits for the end of all threads. False: the moment (monotonic nanoseconds, nil: none) has passed.
     func join(until moment: Int64?) -> Bool {
         while true {
             let ticket = endEvent.pointee.ticket
-            if gate.withLock({ isOver && liveCount == 0 && lentCount == 0 }) { break }
+            if hasEmptied { break }
+            // Its time is not the caller's to choose, so not where there is a limit to it.
+            if moment == nil, isDeserted, lend() { continue }
             let left = moment.map { $0 - Clock.monotonicNanoseconds } ?? -1
             if moment != nil, left <= 0 { return false }
             endEvent.pointee.wait(since: ticket, nanoseconds: left)
         }
         gate.lock()
         let joined = threads + retired + (watcher.map { [$0] } ?? [])
-        threads = []
-        retired = []
-        watcher = nil
-        server = nil
+        (threads, retired, watcher, server) = ([], [], nil, nil)
         gate.unlock()
         for thread in joined { thread.join() }
         return true
@@ -48,9 +63,7 @@ extension Crew {
         gate.withLock {
             for thread in threads + retired { thread.detach() }
             watcher?.detach()
-            threads = []
-            retired = []
-            watcher = nil
+            (threads, retired, watcher) = ([], [], nil)
             isAbandoned = true
         }
     }

@@ -70,7 +70,8 @@ extension Crew {
     private func lookAfterQueue() -> Bool? {
         gate.lock()
         let isDone = isOver || isCalledOff
-        let waits = !queue.isEmpty && offLoop.load(ordering: .relaxed) < limit && idleCount == 0
+        let waits = !queue.isEmpty && offLoop.load(ordering: .relaxed) < slots.load(ordering: .relaxed)
+            && idleCount == 0
         if waits, !isDone { _ = secureSpare() }
         let lines = news
         news = []

@@ -22,7 +22,7 @@ enum ListenerGroup {
                 case .descriptor(let adopted):
                     let backlog = adopted.traits.backlog ?? backlog
                     socket = BoundSocket(
-                        descriptor: try Sockets.adopt(adopted.descriptor, backlog: backlog))
+                        descriptor: try Sockets.adopt(adopted.descriptor, backlog: backlog), isAdopted: true)
                     traits = adopted.traits
                 }
                 let first = Listener(

@@ -145,7 +145,8 @@ final class Server: @unchecked Sendable {
 
     /// False: the moment (monotonic nanoseconds, nil: none) has passed.
     func join(until moment: Int64?) -> Bool {
-        loops.allSatisfy { $0.crew.join(until: moment) }
+        // The first one ends last: a caller who has to serve it himself serves the others before.
+        loops.reversed().allSatisfy { $0.crew.join(until: moment) }
     }
 
     var hasEnded: Bool { loops.allSatisfy { $0.crew.hasEnded } }
@@ -271,7 +272,7 @@ final class Server: @unchecked Sendable {
                 for loop in loops { loop.crew.abandon() }
             } else {
                 // Where only lent threads serve and none came, this one does what is left to do.
-                for loop in loops where !loop.crew.hasMembers { loop.crew.work() }
+                for loop in loops.reversed() where !loop.crew.hasMembers { loop.crew.work() }
                 _ = try? wait(milliseconds: -1)
             }
         }

@@ -56,6 +56,7 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
             seen = result.original
         }
         reactor.wake()
+        crew.noteStop()
     }
 
     func reopenLog() throws(OptionError) { try accessReport?.reopen() }
@@ -96,7 +97,16 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
     }
     func turnEnded() { accessReport?.flush() }
     func wasCut() { server.pullQueue?.releaseRequests() }
-    func ended() { server.pullQueue?.noteEnd() }
+    func ended() {
+        server.pullQueue?.noteEnd()
+        if server.loops[0] !== self { server.loops[0].reactor.wake() }
+    }
+    /// The first loop has the timers and what is posted to no request: it outlives the others, whose requests
+    /// may wait for either. A loop that no thread was lent to does not count: it may never end.
+    var mayEnd: Bool {
+        guard server.loops[0] === self else { return true }
+        return server.loops.dropFirst().allSatisfy { $0.crew.hasEnded || !$0.crew.hasMembers }
+    }
     func wants(_ level: LogLevel) -> Bool { server.eventLog.wants(level) }
     func log(_ level: LogLevel, _ text: String) {
         if server.eventLog.wants(level) { giveHostLock() }

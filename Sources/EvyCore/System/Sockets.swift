@@ -14,6 +14,8 @@ struct SocketError: Error {
 struct BoundSocket {
     let descriptor: Int32
     var file: SocketFile?
+    /// Others may have it too: the host, or the process it came from.
+    var isAdopted = false
 }
 
 enum Sockets {

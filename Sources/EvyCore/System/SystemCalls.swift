@@ -57,6 +57,10 @@ enum SystemCalls {
 
     static func accept(_ listener: Int32, peer: inout evy_address) -> Int32 { evy_accept(listener, &peer) }
 
+    /// Of a listening socket: see evy_system.h.
+    static func ignoreNewcomers(_ listener: Int32) -> Int32 { evy_ignore_newcomers(listener) }
+    static func sharesPort(_ listener: Int32) -> Bool { evy_shares_port(listener) != 0 }
+
     static func close(_ fd: Int32) {
         if fd >= 0 { _ = Glibc.close(fd) }
     }

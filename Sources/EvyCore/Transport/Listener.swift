@@ -14,13 +14,31 @@ final class Listener {
     let tls: TLSProvider?
     /// Every connection begins with a PROXY protocol header.
     let takesProxyHeader: Bool
+    let parting: Parting
     private let file: SocketFile?
+
+    /// What becomes, at a stop, of clients that have connected and were not accepted yet: the kernel resets
+    /// them when the socket is closed by the last who has it.
+    enum Parting {
+        /// They are others' to accept, who have the same socket.
+        case leave
+        /// Nobody else could: they are accepted ahead of the close.
+        case takeRest
+        /// So are those whose handshake is under way; whoever comes later is for other sockets on this port.
+        case takeRestOfShared
+    }
 
     init(_ socket: BoundSocket, tls: TLSProvider?, takesProxyHeader: Bool) {
         descriptor = socket.descriptor
         file = socket.file
         self.tls = tls
         self.takesProxyHeader = takesProxyHeader
+        let sharesPort = SystemCalls.sharesPort(descriptor)
+        if socket.isAdopted {
+            parting = sharesPort ? .takeRest : .leave
+        } else {
+            parting = sharesPort ? .takeRestOfShared : .takeRest
+        }
         local = SystemCalls.localAddress(descriptor)
         if local.isUnix {
             text = UnixSocket.text(of: descriptor)
@@ -35,6 +53,7 @@ final class Listener {
         file = nil
         tls = original.tls
         takesProxyHeader = original.takesProxyHeader
+        parting = original.parting
         local = original.local
         text = original.text
     }
