@@ -26,7 +26,7 @@ import Testing
             #expect(Self.matches(outcome, expected), "\(outcome)")
         }
         #expect(feed.outcomes(of: example.bytes, cutAt: example.cuts) == whole)
-        // Long heads at some points only: without optimisation they take minutes, and the live run cuts them all.
+        // Long heads at some points only: unoptimised they take minutes, and the live run cuts them all.
         let step = example.bytes.count < 1000 ? 1 : 8
         let cuts = stride(from: 0, to: example.cuts.count, by: step).map { example.cuts[$0] }
         let wrong = cuts.filter { feed.outcomes(of: example.bytes, cutAt: [$0]) != whole }
