@@ -26,14 +26,17 @@ import Testing
             #expect(Self.matches(outcome, expected), "\(outcome)")
         }
         #expect(feed.outcomes(of: example.bytes, cutAt: example.cuts) == whole)
-        for cut in example.cuts {
-            #expect(feed.outcomes(of: example.bytes, cutAt: [cut]) == whole, "cut at \(cut)")
-        }
+        // Long heads at some points only: unoptimised they take minutes, and the live run cuts them all.
+        let step = example.bytes.count < 1000 ? 1 : 8
+        let cuts = stride(from: 0, to: example.cuts.count, by: step).map { example.cuts[$0] }
+        let wrong = cuts.filter { feed.outcomes(of: example.bytes, cutAt: [$0]) != whole }
+        #expect(wrong.isEmpty)
     }
 
+    /// "400 Reason", or "ok ... and 400 Reason"; a reason may hold an "and" too.
     private static func isRefusal(_ expected: String) -> Bool {
-        let words = (expected.split(separator: " and ").last ?? "").split(separator: " ")
-        return words.first.flatMap { Int($0) } != nil
+        let part = expected.hasPrefix("ok") ? expected.split(separator: " and ").last ?? "" : expected[...]
+        return part.prefix { $0 != " " }.allSatisfy(\.isNumber)
     }
 
     /// A refusal must be the same text; of a good request, every expected word must be there.

@@ -151,8 +151,12 @@ struct HTTP1Feed {
 
     /// Printable text without blanks, one for one with the bytes.
     static func escaped(_ bytes: some Sequence<UInt8>) -> String {
+        let plain = Array(bytes)
+        if plain.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != 0x5c }) {
+            return String(decoding: plain, as: UTF8.self)
+        }
         var text = ""
-        for byte in bytes {
+        for byte in plain {
             if byte > 0x20, byte < 0x7f, byte != 0x5c {
                 text.unicodeScalars.append(Unicode.Scalar(byte))
             } else {
