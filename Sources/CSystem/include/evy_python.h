@@ -27,6 +27,18 @@ typedef struct {
     evy_py_slot *slots;
 } evy_py_spec;
 
+typedef struct {
+    const char *name;
+    int type;
+    ptrdiff_t offset;
+    int flags;
+    const char *doc;
+} evy_py_member;
+
+typedef evy_py *(*evy_py_call_slot)(evy_py *, evy_py *, evy_py *);
+/* A call with its arguments in an array, the highest bit of their number set aside (PEP 590). */
+typedef evy_py *(*evy_py_vector_call)(evy_py *, evy_py *const *, size_t, evy_py *);
+
 /* name, result, arguments */
 #define EVY_PY_FUNCTIONS(F) \
     F(PyGILState_Ensure, int, (void)) \
@@ -185,6 +197,24 @@ static inline evy_py *evy_py_list_item(P, evy_py *l, ptrdiff_t i) { return py->P
 static inline evy_py *evy_py_new_tuple(P, ptrdiff_t count) { return py->PyTuple_New(count); }
 static inline ptrdiff_t evy_py_tuple_count(P, evy_py *t) { return py->PyTuple_Size(t); }
 static inline evy_py *evy_py_tuple_item(P, evy_py *t, ptrdiff_t i) { return py->PyTuple_GetItem(t, i); }
+/* A call with an array of arguments as one with a tuple and a dictionary. */
+static inline evy_py *evy_py_call_packed(P, evy_py_call_slot call, evy_py *f, evy_py *const *args,
+                                         size_t flagged, evy_py *names) {
+    ptrdiff_t count = (ptrdiff_t)(flagged & ~((size_t)1 << (8 * sizeof(size_t) - 1)));
+    ptrdiff_t named = names == NULL ? 0 : py->PyTuple_Size(names);
+    evy_py *result = NULL, *tuple = py->PyTuple_New(count), *dict = named > 0 ? py->PyDict_New() : NULL;
+    int is_whole = tuple != NULL && (named == 0 || dict != NULL);
+    for (ptrdiff_t i = 0; is_whole && i < count; i++) {
+        py->Py_IncRef(args[i]);
+        py->PyTuple_SetItem(tuple, i, args[i]);
+    }
+    for (ptrdiff_t i = 0; is_whole && i < named; i++)
+        is_whole = py->PyDict_SetItem(dict, py->PyTuple_GetItem(names, i), args[count + i]) == 0;
+    if (is_whole) result = call(f, tuple, dict);
+    if (tuple != NULL) py->Py_DecRef(tuple);
+    if (dict != NULL) py->Py_DecRef(dict);
+    return result;
+}
 /* Takes the reference. */
 static inline void evy_py_set_tuple_item(P, evy_py *t, ptrdiff_t i, evy_py *o) {
     py->PyTuple_SetItem(t, i, o);
@@ -211,8 +241,13 @@ enum {
     EVY_PY_DOC = 56,
     EVY_PY_GETATTRO = 58,
     EVY_PY_SETATTRO = 69,
+    EVY_PY_MEMBERS = 72,
+    /* T_PYSSIZET and READONLY, of members */
+    EVY_PY_SIZE = 19,
+    EVY_PY_READ_ONLY = 1,
     /* Py_TPFLAGS_HAVE_VERSION_TAG; and, of 3.10 and later, Py_TPFLAGS_DISALLOW_INSTANTIATION */
-    EVY_PY_TYPE_FLAGS = 1 << 18 | 1 << 7
+    EVY_PY_TYPE_FLAGS = 1 << 18 | 1 << 7,
+    EVY_PY_HAVE_VECTOR_CALL = 1 << 11
 };
 
 enum { EVY_PY_REASON_MAX = 47, EVY_PY_BLOCK_MAX = 1024 };
@@ -220,6 +255,7 @@ enum { EVY_PY_REASON_MAX = 47, EVY_PY_BLOCK_MAX = 1024 };
 /* What start_response is: the head of the object, and what it stands for while its request is there. */
 typedef struct {
     evy_py head;
+    evy_py_vector_call call;
     void *bridge, *exchange; /* NULL: the request is over */
     void *thread;            /* the handler's, as a number */
     evy_py *write;           /* a function below; lent, as long as the request is there */
@@ -336,7 +372,6 @@ static inline void evy_py_keep_start(P, evy_py_start *memo, evy_py *status, evy_
     memcpy(memo->block, request->block, request->block_count);
 }
 
-typedef evy_py *(*evy_py_call_slot)(evy_py *, evy_py *, evy_py *);
 typedef evy_py *(*evy_py_attribute_slot)(evy_py *, evy_py *);
 typedef int (*evy_py_set_attribute_slot)(evy_py *, evy_py *, evy_py *);
 typedef void (*evy_py_dealloc_slot)(evy_py *);
@@ -344,13 +379,18 @@ typedef void (*evy_py_dealloc_slot)(evy_py *);
 static inline evy_py *evy_py_make_request_type(P, evy_py_call_slot call, evy_py_attribute_slot attribute,
                                                evy_py_set_attribute_slot set_attribute,
                                                evy_py_dealloc_slot dealloc) {
+    static const evy_py_member members[] = {
+        {"__vectorcalloffset__", EVY_PY_SIZE, offsetof(evy_py_request, call), EVY_PY_READ_ONLY, NULL},
+        {NULL, 0, 0, 0, NULL}};
     evy_py_slot slots[] = {{EVY_PY_CALL, (void *)call},
+                           {EVY_PY_MEMBERS, (void *)members},
                            {EVY_PY_GETATTRO, (void *)attribute},
                            {EVY_PY_SETATTRO, (void *)set_attribute},
                            {EVY_PY_DEALLOC, (void *)dealloc},
                            {EVY_PY_DOC, (void *)"start_response of PEP 3333, for one request."},
                            {0, NULL}};
-    evy_py_spec spec = {"evy.web._bridge.StartResponse", sizeof(evy_py_request), 0, EVY_PY_TYPE_FLAGS, slots};
+    evy_py_spec spec = {"evy.web._bridge.StartResponse", sizeof(evy_py_request), 0,
+                        EVY_PY_TYPE_FLAGS | EVY_PY_HAVE_VECTOR_CALL, slots};
     return py->PyType_FromSpec(&spec);
 }
 static inline evy_py *evy_py_make_function_type(P, evy_py_call_slot call, evy_py_dealloc_slot dealloc) {

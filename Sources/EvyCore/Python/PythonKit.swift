@@ -20,6 +20,7 @@ extension UnsafeMutablePointer<PythonBridge> {
             return nil
         }
         evy_py_request_clear(request.request)
+        request.request.pointee.call = PythonTypes.vectorStart
         kit.pointee.request = request
         kit.pointee.hooks = evy_py_empty_list(py)
         kit.pointee.input = makeInput(pointee.parts.empty, nil, request)

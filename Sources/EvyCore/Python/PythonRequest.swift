@@ -113,17 +113,17 @@ extension UnsafeMutablePointer<PythonBridge> {
 
     /// start_response(status, headers[, exc_info])
     fileprivate func start(_ object: PyRef, _ arguments: PyRef, _ keywords: PyRef?) -> PyRef? {
+        forward(object, pointee.names.start, arguments, keywords)
+    }
+
+    /// The usual call, with two arguments. nil: Python has to look at it; no exception is set.
+    fileprivate func startAtOnce(_ object: PyRef, _ status: PyRef, _ headers: PyRef) -> PyRef? {
         let request = object.request
-        if keywords == nil, request.pointee.response == nil, !request.isStarted,
-            request.pointee.exchange != nil, evy_py_tuple_count(py, arguments) == 2,
-            let status = evy_py_tuple_item(py, arguments, 0),
-            let headers = evy_py_tuple_item(py, arguments, 1), let write = request.pointee.write,
-            !asksForPieces(request), encode(status, headers, request)
-        {
-            evy_py_incref(py, write)
-            return write
-        }
-        return forward(object, pointee.names.start, arguments, keywords)
+        guard request.pointee.response == nil, !request.isStarted, request.pointee.exchange != nil,
+            let write = request.pointee.write, !asksForPieces(request), encode(status, headers, request)
+        else { return nil }
+        evy_py_incref(py, write)
+        return write
     }
 
     /// The application has changed how pieces are gathered, which counts from start_response on.
@@ -178,6 +178,18 @@ enum PythonTypes {
         }
         defer { evy_py_decref(py, method) }
         return evy_py_call_tuple(py, method, arguments, keywords)
+    }
+
+    /// The same without a tuple, which most calls need not make.
+    static let vectorStart: evy_py_vector_call = { object, arguments, count, names in
+        guard let py = PythonFunctions.table, let object else { return nil }
+        if let bridge = object.request.bridge, names == nil, count & Int.max == 2,
+            let status = arguments?[0], let headers = arguments?[1],
+            let write = bridge.startAtOnce(object, status, headers)
+        {
+            return write
+        }
+        return evy_py_call_packed(py, startResponse, object, arguments, count, names)
     }
 
     /// Whatever else is wanted of a request is an attribute of the Python object behind it.

@@ -18,7 +18,7 @@ enum ThreadNews {
 }
 
 extension Crew {
-    private static let lookNanoseconds: Int64 = 2_000_000
+    static let lookNanoseconds: Int64 = 2_000_000
     private static let looksBeforeSleep = 100
     /// Where no handler has blocked for so many looks, the watcher looks at every fourth time only: its
     /// wake-ups were 1.6 % of the processor time of a busy server.
@@ -70,7 +70,8 @@ extension Crew {
     private func lookAfterQueue() -> Bool? {
         gate.lock()
         let isDone = isOver || isCalledOff
-        let waits = !queue.isEmpty && offLoop.load(ordering: .relaxed) < slots.load(ordering: .relaxed)
+        let waits =
+            !queue.isEmpty && offLoop.load(ordering: .relaxed) < slots.load(ordering: .relaxed)
             && idleCount == 0
         if waits, !isDone { _ = secureSpare() }
         let lines = news
