@@ -67,9 +67,17 @@ PERSISTENCE = {
 
 PREFACE_RULE = "llhttp keeps PRI for HTTP/2: RFC 9113 3.4"
 
+def blank_rule(parser):
+    return f"{parser} takes no blank ahead of a chunk extension: RFC 9112 7.1.1, 9110 5.6.3 [must]"
+
+
 # Another parser refuses what the RFC and evy take: (parser, its words, the rule).
 OTHERS_STRICTER = [(parser, re.compile(words), rule) for parser, words, rule in (
     ("aiohttp", r"Duplicate '.*' header found", "aiohttp takes more fields once only: RFC 9110 5.3"),
+    ("aiohttp", r"TransferEncodingError: [0-9A-Fa-f]+[ \t]+;", blank_rule("aiohttp")),
+    ("h11", r"illegal chunk header: bytearray\(b['\"][0-9A-Fa-f]+(?: |\\t)+;", blank_rule("h11")),
+    ("llhttp", r"Invalid character in chunk size", blank_rule("llhttp")),
+    ("waitress", r"Invalid chunk size", blank_rule("waitress")),
     ("gunicorn", r"ExpectationFailed", "gunicorn expects of HTTP/1.0 what 1.1 may: RFC 9110 10.1.1"),
     ("gunicorn", r"InvalidHeaderName",
      "gunicorn refuses framing and routing trailers: RFC 9110 6.5.1 lets evy drop them"),
