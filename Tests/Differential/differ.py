@@ -95,8 +95,8 @@ def batches(generator, examples):
         yield [generator.input() for _ in range(BATCH)]
 
 
-def work(program, seed, job, seconds):
-    """One process: each batch goes to evy, then to the others."""
+def work(program, seed, job, seconds, inputs):
+    """One process: each batch goes to evy, then to the others, until either limit is reached."""
     until = time.monotonic() + seconds
     examples = generate.seeds()
     generator = generate.Generator(f"{seed}/{job}", examples)
@@ -107,20 +107,21 @@ def work(program, seed, job, seconds):
         for data, pair in zip(batch, evy.ask(batch)):
             findings.add(data, differences(data, pair))
         gc.collect(1)
-        if time.monotonic() > until:
+        if time.monotonic() > until or inputs and findings.inputs >= inputs:
             break
     evy.stop()
     return findings
 
 
-def compare_all(program, seed, jobs, seconds):
+def compare_all(program, seed, jobs, seconds, inputs):
     print(f"seed {seed}, {jobs} processes, {seconds} s", flush=True)
+    begin = time.monotonic()
     with multiprocessing.Pool(jobs) as pool:
-        parts = pool.starmap(work, [(program, seed, job, seconds) for job in range(jobs)])
+        parts = pool.starmap(work, [(program, seed, job, seconds, inputs) for job in range(jobs)])
     findings = Findings()
     for part in parts:
         findings.join(part)
-    print(f"{findings.inputs} inputs, {findings.inputs / seconds:.0f} a second\n")
+    print(f"{findings.inputs} inputs, {findings.inputs / (time.monotonic() - begin):.0f} a second\n")
     print_table(findings)
     return findings
 
@@ -177,6 +178,7 @@ def main():
     parser.add_argument("target")
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--seed", default="1")
+    parser.add_argument("--inputs", type=int, default=0, help="at most so many a process; 0: no limit")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--show")
     arguments = parser.parse_args()
@@ -185,7 +187,7 @@ def main():
         explain(evy, generate.unescape(arguments.show.encode()))
         evy.stop()
         return 0
-    findings = compare_all(arguments.target, arguments.seed, arguments.jobs, arguments.seconds)
+    findings = compare_all(arguments.target, arguments.seed, arguments.jobs, arguments.seconds, arguments.inputs)
     if not findings.examples:
         return 0
     evy = Evy(arguments.target, "minimise")

@@ -75,6 +75,7 @@ def blank_rule(parser):
 OTHERS_STRICTER = [(parser, re.compile(words), rule) for parser, words, rule in (
     ("aiohttp", r"Duplicate '.*' header found", "aiohttp takes more fields once only: RFC 9110 5.3"),
     ("aiohttp", r"TransferEncodingError: [0-9A-Fa-f]+[ \t]+;", blank_rule("aiohttp")),
+    ("aiohttp", r"InvalidURLError", "aiohttp reads any case of CONNECT as CONNECT: RFC 9110 9.1"),
     ("h11", r"illegal chunk header: bytearray\(b['\"][0-9A-Fa-f]+(?: |\\t)+;", blank_rule("h11")),
     ("llhttp", r"Invalid character in chunk size", blank_rule("llhttp")),
     ("waitress", r"Invalid chunk size", blank_rule("waitress")),

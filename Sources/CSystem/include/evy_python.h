@@ -34,7 +34,6 @@ typedef struct {
     int flags;
     const char *doc;
 } evy_py_member;
-
 typedef evy_py *(*evy_py_call_slot)(evy_py *, evy_py *, evy_py *);
 /* A call with its arguments in an array, the highest bit of their number set aside (PEP 590). */
 typedef evy_py *(*evy_py_vector_call)(evy_py *, evy_py *const *, size_t, evy_py *);
@@ -202,15 +201,13 @@ static inline evy_py *evy_py_call_packed(P, evy_py_call_slot call, evy_py *f, ev
                                          size_t flagged, evy_py *names) {
     ptrdiff_t count = (ptrdiff_t)(flagged & ~((size_t)1 << (8 * sizeof(size_t) - 1)));
     ptrdiff_t named = names == NULL ? 0 : py->PyTuple_Size(names);
-    evy_py *result = NULL, *tuple = py->PyTuple_New(count), *dict = named > 0 ? py->PyDict_New() : NULL;
+    evy_py *tuple = py->PyTuple_New(count), *dict = named > 0 ? py->PyDict_New() : NULL;
     int is_whole = tuple != NULL && (named == 0 || dict != NULL);
-    for (ptrdiff_t i = 0; is_whole && i < count; i++) {
+    for (ptrdiff_t i = 0; is_whole && i < count; py->PyTuple_SetItem(tuple, i, args[i]), i++)
         py->Py_IncRef(args[i]);
-        py->PyTuple_SetItem(tuple, i, args[i]);
-    }
     for (ptrdiff_t i = 0; is_whole && i < named; i++)
         is_whole = py->PyDict_SetItem(dict, py->PyTuple_GetItem(names, i), args[count + i]) == 0;
-    if (is_whole) result = call(f, tuple, dict);
+    evy_py *result = is_whole ? call(f, tuple, dict) : NULL;
     if (tuple != NULL) py->Py_DecRef(tuple);
     if (dict != NULL) py->Py_DecRef(dict);
     return result;
@@ -242,9 +239,7 @@ enum {
     EVY_PY_GETATTRO = 58,
     EVY_PY_SETATTRO = 69,
     EVY_PY_MEMBERS = 72,
-    /* T_PYSSIZET and READONLY, of members */
-    EVY_PY_SIZE = 19,
-    EVY_PY_READ_ONLY = 1,
+    EVY_PY_SIZE = 19, /* T_PYSSIZET, of members */
     /* Py_TPFLAGS_HAVE_VERSION_TAG; and, of 3.10 and later, Py_TPFLAGS_DISALLOW_INSTANTIATION */
     EVY_PY_TYPE_FLAGS = 1 << 18 | 1 << 7,
     EVY_PY_HAVE_VECTOR_CALL = 1 << 11
@@ -380,7 +375,7 @@ static inline evy_py *evy_py_make_request_type(P, evy_py_call_slot call, evy_py_
                                                evy_py_set_attribute_slot set_attribute,
                                                evy_py_dealloc_slot dealloc) {
     static const evy_py_member members[] = {
-        {"__vectorcalloffset__", EVY_PY_SIZE, offsetof(evy_py_request, call), EVY_PY_READ_ONLY, NULL},
+        {"__vectorcalloffset__", EVY_PY_SIZE, offsetof(evy_py_request, call), 1, NULL},
         {NULL, 0, 0, 0, NULL}};
     evy_py_slot slots[] = {{EVY_PY_CALL, (void *)call},
                            {EVY_PY_MEMBERS, (void *)members},
