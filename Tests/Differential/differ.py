@@ -187,7 +187,7 @@ def main():
         explain(evy, generate.unescape(arguments.show.encode()))
         evy.stop()
         return 0
-    findings = compare_all(arguments.target, arguments.seed, arguments.jobs, arguments.seconds, arguments.inputs)
+    parser.add_argument("--inputs", type=int, default=0, help="at most so many a process; 0: any number")
     if not findings.examples:
         return 0
     evy = Evy(arguments.target, "minimise")
