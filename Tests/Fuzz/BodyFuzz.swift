@@ -64,6 +64,42 @@ private func checkEnded(_ reader: inout HTTP1BodyReader, _ piece: [UInt8], _ nex
     }
 }
 
+/// *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ) of RFC 9112 section 7.1.1.
+private func areExtensions(_ text: ArraySlice<UInt8>) -> Bool {
+    var rest = text
+    func skipBlanks() { rest = rest.drop { $0 == 0x20 || $0 == 0x09 } }
+    func takeToken() -> Bool {
+        let token = rest.prefix { ASCII.isTokenChar($0) }
+        rest = rest.dropFirst(token.count)
+        return !token.isEmpty
+    }
+    func takeQuoted() -> Bool {
+        while let byte = rest.popFirst() {
+            if byte == 0x22 { return true }
+            guard ASCII.isFieldValueByte(byte == 0x5c ? rest.popFirst() ?? 0 : byte) else { return false }
+        }
+        return false
+    }
+    while !rest.isEmpty {
+        skipBlanks()
+        guard rest.popFirst() == 0x3b else { return false }
+        skipBlanks()
+        guard takeToken() else { return false }
+        let behindName = rest
+        skipBlanks()
+        guard rest.first == 0x3d else {
+            rest = behindName
+            continue
+        }
+        rest = rest.dropFirst()
+        skipBlanks()
+        let isQuoted = rest.first == 0x22
+        if isQuoted { rest = rest.dropFirst() }
+        guard isQuoted ? takeQuoted() : takeToken() else { return false }
+    }
+    return true
+}
+
 /// A second reader, slow and plain, straight from the grammar of RFC 9112 section 7.1; nil: not valid.
 private func plainDecode(_ bytes: [UInt8]) -> (body: [UInt8], end: Int)? {
     var body: [UInt8] = []
@@ -77,7 +113,7 @@ private func plainDecode(_ bytes: [UInt8]) -> (body: [UInt8], end: Int)? {
     while true {
         guard let line = takeLine() else { return nil }
         let size = line.prefix { ASCII.isHexDigit($0) }
-        guard !size.isEmpty, size.count <= 16, line.count == size.count || line[size.endIndex] == 0x3b,
+        guard !size.isEmpty, size.count <= 16, areExtensions(line[size.endIndex...]),
             let count = UInt64(String(decoding: size, as: UTF8.self), radix: 16)
         else { return nil }
         if count == 0 { break }
