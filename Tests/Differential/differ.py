@@ -178,7 +178,7 @@ def main():
     parser.add_argument("target")
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--inputs", type=int, default=0, help="at most so many a process; 0: no limit")
+    parser.add_argument("--inputs", type=int, default=0, help="at most so many a process; 0: any number")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--show")
     arguments = parser.parse_args()
@@ -187,7 +187,8 @@ def main():
         explain(evy, generate.unescape(arguments.show.encode()))
         evy.stop()
         return 0
-    parser.add_argument("--inputs", type=int, default=0, help="at most so many a process; 0: any number")
+    findings = compare_all(
+        arguments.target, arguments.seed, arguments.jobs, arguments.seconds, arguments.inputs)
     if not findings.examples:
         return 0
     evy = Evy(arguments.target, "minimise")
