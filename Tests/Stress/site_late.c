@@ -253,14 +253,16 @@ static void talk(void *user) {
 
 void take_over(struct visit *visit) {
   int fd = -1;
+  /* Once the socket is taken the request may end, and the visit with it. */
+  bool is_doomed = visit->is_doomed;
   evy_status status = evy_req_take_socket(visit->req, &fd);
   if (status != EVY_OK) {
-    if (status != EVY_E_GONE || !visit->is_doomed) {
+    if (status != EVY_E_GONE || !is_doomed) {
       fault("a socket could not be taken: %s", evy_strname(status));
     }
     return;
   }
   struct talk *talk_ = malloc(sizeof *talk_);
-  *talk_ = (struct talk){fd, visit->is_doomed};
+  *talk_ = (struct talk){fd, is_doomed};
   hire(talk, talk_);
 }

@@ -220,7 +220,9 @@ static bool take_response(const client *c, bytes *b, head *h) {
     is_whole = take_body(b, h, &index, (uint64_t)h->length);
   } else {
     take_body(b, h, &index, b->left);
-    is_whole = c->has_ended && !c->is_lossy;
+    /* Only a reset tells of a cut here, which unix sockets do not know. */
+    bool can_tell = talk.is_tcp || h->of == NULL || h->of->end == EVY_END_COMPLETE;
+    is_whole = c->has_ended && !c->is_lossy && can_tell;
   }
   request *r = h->of;
   if (r == NULL) return is_whole;
