@@ -22,6 +22,7 @@ run: ## builds the library, starts Examples/c/hello.c with it
 	@exec $(BUILD)/hello-c $(PORT)
 
 lib: ## .build/release/libevy.so, and its name at run time
+	@.ci/touch.sh $(BUILD)/libevy.so
 	@swift build -c release --product evy
 	@ln -sf libevy.so $(BUILD)/libevy.so.0
 

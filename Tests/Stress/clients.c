@@ -56,9 +56,8 @@ static void add_chunks(struct client *client, const unsigned char *bytes, size_t
   add(client, "0\r\n\r\n", 5);
 }
 
-static void add_request(struct client *client, enum kind kind) {
+static void add_request(struct client *client, enum kind kind, unsigned seed) {
   char head[300], length[60] = "";
-  unsigned seed = rnd(&client->state);
   if (client->count > 0 && has_body(kind) && size_of(kind, seed) > long_body) {
     /* While it is sent nobody would read the answers ahead of it: both sides would wait for room. */
     kind = K_SMALL;
@@ -140,7 +139,7 @@ static void ask_batch(struct client *client) {
   int most = 1 + (int)(rnd(&client->state) % batch_most);
   client->count = 0;
   while (client->count < most) {
-    add_request(client, choose(client));
+    add_request(client, choose(client), rnd(&client->state));
     if (client->size > long_body) {
       break;
     }
@@ -178,7 +177,7 @@ static void ask_last(struct client *client) {
   static const enum kind last[] = {K_TAKE, K_ABORT, K_GONE, K_BAD};
   enum kind kind = last[rnd(&client->state) % 4];
   client->count = 0;
-  add_request(client, kind);
+  add_request(client, kind, rnd(&client->state));
   if (!send_batch(client)) {
     if (!client->is_doomed) {
       fault("/%s could not be sent: %s", kind_names[kind], wire_trouble(client->wire));
@@ -232,8 +231,35 @@ static void visit_house(struct client *client, int house) {
   wire_close(client->wire, client->kinds[0] == K_GONE && client->count == 1 && rnd(&client->state) % 2 == 0);
 }
 
+/* All at once, each for its longest time: every server has all of its threads, and what belongs to them,
+ * from here on. What is asked for later grows no pool. */
+static void fill_house(struct client *client, int house, bool is_secure) {
+  enum { longest = 11 };
+  int port = atomic_load(&book->port[house][is_secure]);
+  if (port == 0) {
+    return; /* no TLS here */
+  }
+  client->house = house;
+  client->is_secure = is_secure;
+  client->count = 0;
+  if (wire_open(client->wire, port, is_secure, false)) {
+    atomic_fetch_add(&book->connections, 1);
+    atomic_fetch_add(&book->handshakes, is_secure);
+    add_request(client, K_SLOW, longest);
+    send_batch(client);
+    check_answer(client, 0);
+  } else {
+    fault("house %d: %s", house, wire_trouble(client->wire));
+  }
+  wire_close(client->wire, false);
+}
+
 static void *be_client(void *user) {
   struct client *client = user;
+  for (int house = 0; house < HOUSES; house++) {
+    fill_house(client, house, false);
+    fill_house(client, house, true);
+  }
   while (!atomic_load(&book->over)) {
     visit_house(client, (int)(rnd(&client->state) % (HOUSES + 1)));
   }

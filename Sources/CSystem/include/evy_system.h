@@ -141,13 +141,18 @@ static inline ssize_t evy_send_more(int fd, const void *buf, size_t n) {
         if (errno != EINTR) return -errno;
     }
 }
-/* sendfile knows no MSG_NOSIGNAL: a SIGPIPE of ours is blocked, taken and never seen by the host. */
+/* sendfile knows no MSG_NOSIGNAL: a SIGPIPE of ours is blocked, taken and never seen by the host.
+ * One that waits already is not ours; that can only be where the thread has it blocked. */
 static inline ssize_t evy_sendfile(int fd, int file, int64_t offset, size_t n) {
     sigset_t pipe_only, before, pending;
     sigemptyset(&pipe_only);
     sigaddset(&pipe_only, SIGPIPE);
-    sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    int was_blocked = sigismember(&before, SIGPIPE), was_pending = 0;
+    if (was_blocked) {
+        sigpending(&pending);
+        was_pending = sigismember(&pending, SIGPIPE);
+    }
     ssize_t r;
     do {
         off_t place = (off_t)offset;
@@ -156,11 +161,11 @@ static inline ssize_t evy_sendfile(int fd, int file, int64_t offset, size_t n) {
     ssize_t result = r < 0 ? -errno : r;
     /* A connection that breaks between two pieces gives the signal and the count of the first. */
     int may_be_broken = result == -EPIPE || (result >= 0 && (size_t)result < n);
-    if (may_be_broken && !sigismember(&pending, SIGPIPE)) {
+    if (may_be_broken && !was_pending) {
         struct timespec at_once = {0, 0};
         while (sigtimedwait(&pipe_only, NULL, &at_once) < 0 && errno == EINTR) {}
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!was_blocked) pthread_sigmask(SIG_SETMASK, &before, NULL);
     return result;
 }
 static inline ssize_t evy_pread(int file, void *buf, size_t n, int64_t offset) {

@@ -44,7 +44,7 @@ final class Crew: @unchecked Sendable {
     var retired: [Thread] = []
     var members: Set<UInt> = []
     private var workers: [WorkerRef] = []
-    /// Those of threads that have gone, for the next ones.
+    /// Of threads that have gone: one for the next, and at the end all.
     private var spareWorkers: [WorkerRef] = []
     var watcher: Thread?
     let watchEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
@@ -64,10 +64,7 @@ final class Crew: @unchecked Sendable {
     }
 
     deinit {
-        for worker in workers {
-            worker.deinitialize(count: 1)
-            worker.deallocate()
-        }
+        for worker in workers { Self.discard(worker) }
         for event in [watchEvent, endEvent] {
             event.deinitialize(count: 1)
             event.deallocate()
@@ -87,6 +84,11 @@ final class Crew: @unchecked Sendable {
         place.initialize(to: worker)
         gate.withLock { workers.append(place) }
         return place
+    }
+
+    private static func discard(_ worker: WorkerRef) {
+        worker.deinitialize(count: 1)
+        worker.deallocate()
     }
 
     /// The reactor gets its first holder: a new thread, or the caller (who must call `join` next).
@@ -258,8 +260,10 @@ final class Crew: @unchecked Sendable {
             }
         }
         members.remove(Thread.current)
-        spareWorkers.append(worker)
+        let isNeeded = isOver || spareWorkers.isEmpty
+        if isNeeded { spareWorkers.append(worker) } else { workers.removeAll { $0 == worker } }
         gate.unlock()
+        if !isNeeded { Self.discard(worker) }
         return true
     }
 

@@ -55,12 +55,21 @@ struct TLSPEM: ~Copyable {
             throw .tls("cannot open \(name): \(TLSErrorQueue.drainCause())")
         }
         defer { BIO_free(file) }
-        let room = byteCountMax + 1
-        guard let memory = CRYPTO_malloc(room, nil, 0) else { throw .tls("out of memory for " + name) }
+        var room = 0
         var byteCount = 0
+        var memory: UnsafeMutableRawPointer?
         do throws(TLSError) {
-            while byteCount < room {
-                let got = BIO_read(file, memory + byteCount, Int32(room - byteCount))
+            while byteCount <= byteCountMax {
+                if byteCount == room {
+                    let larger = min(max(2 * room, 8 << 10), byteCountMax + 1)
+                    // Wipes what it leaves behind.
+                    guard let place = CRYPTO_clear_realloc(memory, room, larger, nil, 0) else {
+                        throw .tls("out of memory for " + name)
+                    }
+                    memory = place
+                    room = larger
+                }
+                let got = BIO_read(file, memory.map { $0 + byteCount }, Int32(room - byteCount))
                 if got <= 0 { break }
                 byteCount += Int(got)
             }
