@@ -206,7 +206,8 @@ EVY_API const char *evy_tls_error(evy_tls *tls);
 /* A request has arrived: its head, and its body too where body=buffer.  req is lent for
  * the call; to answer later, evy_req_retain it.  Runs on the thread that holds the loop;
  * when it takes longer than 2 to 4 ms (8 to 16 where none has for a second) the loop goes on
- * elsewhere, so up to `threads` handlers run side by side (threads=1: the loop waits).  A
+ * elsewhere, so up to `threads` handlers run side by side (threads=1: the loop waits), and up to
+ * `waiting_threads` that wait for their clients in evy_body_read or evy_resp_write.  A
  * handler that returns without an answer and without a retain is answered 500 by the library. */
 typedef void (*evy_handler_fn)(void *user, evy_req *req);
 /* Errors: EVY_E_ARG (cfg or fn NULL; drop is called). */
@@ -340,6 +341,14 @@ EVY_API evy_status evy_server_step(evy_server *s, int64_t wait_ms);
  * Errors: EVY_E_ARG, EVY_E_STATE (the server is stepped, or the thread is in one of its handlers),
  * EVY_E_NOMEM, EVY_E_FORKED. */
 EVY_API evy_status evy_server_work(evy_server *s);
+
+/* With option lent_threads: wait at most wait_ms (-1: for ever) until requests are in want of one
+ * more lent thread: fewer handlers run than option threads allows, and yet a request has waited
+ * for some milliseconds, for all lent threads are taken, those of handlers that wait for their
+ * clients too.  EVY_OK: lend one, with evy_server_work; EVY_END: the server has stopped.
+ * Errors: EVY_E_ARG, EVY_E_TIMEOUT, EVY_E_STATE (lent_threads is off; called by one of its
+ * handlers), EVY_E_FORKED. */
+EVY_API evy_status evy_server_short(evy_server *s, int64_t wait_ms);
 
 enum {
   EVY_EVENT_REQUEST = 1, /* a new request */

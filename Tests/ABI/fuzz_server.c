@@ -54,6 +54,7 @@ ON_VICTIM(evy_server_wait, CALL("OK|ARG|STATE|TIMEOUT", evy_server_wait, s, long
 ON_VICTIM(evy_server_work, if (!a->in_callback && !a->world->is_ending) {
   CALL("OK|ARG|STATE|NOMEM", evy_server_work, s);
 })
+ON_VICTIM(evy_server_short, CALL("OK|END|ARG|STATE|TIMEOUT", evy_server_short, s, long_wait(a)))
 ON_VICTIM(evy_server_fd, CALL("-1|+|0", evy_server_fd, s))
 ON_VICTIM(evy_server_deadline, CALL("any", evy_server_deadline, s))
 ON_VICTIM(evy_server_step, CALL("OK|END|ARG|STATE", evy_server_step, s, long_wait(a)))
@@ -147,6 +148,7 @@ const struct call server_calls[] = {
     ROW(evy_server_error, PLAIN), ROW(evy_server_port, PLAIN), ROW(evy_server_address, PLAIN),
     ROW(evy_server_fd, BLOCKS | LEFT_TO_FEW), ROW(evy_server_deadline, BLOCKS | LEFT_TO_FEW),
     ROW(evy_server_step, BLOCKS), ROW(evy_server_work, BLOCKS | LEFT_TO_FEW),
+    ROW(evy_server_short, BLOCKS),
     ROW(evy_server_next, BLOCKS), ROW(evy_wake, PLAIN), ROW(evy_loop_post, PLAIN),
     ROW(evy_timer_start, PLAIN), ROW(evy_timer_stop, PLAIN), ROW(evy_server_counters, PLAIN),
     ROW(evy_server_metrics, PLAIN), ROW(evy_server_log, PLAIN), ROW(evy_server_reopen_logs, BLOCKS),

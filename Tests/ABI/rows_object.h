@@ -56,6 +56,7 @@ SERVER(evy_server_fd, "-1", "+", "-1", "-1", "-1", "-1", evy_server_fd(h))
 SERVER(evy_server_deadline, "-1", "any", "-1", "-1", "-1", "-1", evy_server_deadline(h))
 SERVER(evy_server_step, "ARG", "OK", "STATE", "STATE", "STATE", "FORKED", evy_server_step(h, 0))
 SERVER(evy_server_work, "ARG", "OK", "OK", "STATE", "OK", "FORKED", until_stopped(h, evy_server_work))
+SERVER(evy_server_short, "ARG", "STATE", "STATE", "STATE", "STATE", "FORKED", evy_server_short(h, 0))
 SERVER(evy_server_next, "ARG", "STATE", "STATE", "STATE", "STATE", "FORKED",
        evy_server_next(h, 0, &event, &request))
 SERVER(evy_wake, "0", "0", "0", "0", "0", "0", (evy_wake(h), 0))

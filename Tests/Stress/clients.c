@@ -12,6 +12,7 @@ struct client {
   unsigned state;
   struct wire *wire;
   int house;
+  bool is_extra; /* of the crowd at the start */
   bool is_secure, is_doomed, is_closed; /* the house is doomed; the connection closed */
   char room[batch_room];
   size_t size;
@@ -260,18 +261,20 @@ static void *be_client(void *user) {
     fill_house(client, house, false);
     fill_house(client, house, true);
   }
-  while (!atomic_load(&book->over)) {
+  while (!atomic_load(client->is_extra ? &book->crowd_over : &book->over)) {
     visit_house(client, (int)(rnd(&client->state) % (HOUSES + 1)));
   }
   wire_free(client->wire);
   return NULL;
 }
 
-int run_clients(int count) {
+int run_clients(int count, int extra) {
+  count += extra;
   struct client *clients = calloc((size_t)count, sizeof *clients);
   for (int i = 0; i < count; i++) {
     clients[i].state = 7919u * (unsigned)(i + 1);
     clients[i].wire = wire_new();
+    clients[i].is_extra = i < extra;
     must(pthread_create(&clients[i].thread, NULL, be_client, &clients[i]) == 0, "a client");
   }
   for (int i = 0; i < count; i++) {

@@ -123,6 +123,9 @@ static struct memory watch(pid_t clients, long seconds, long requests) {
     if (requests > 0 && done >= requests) {
       break;
     }
+    if (done >= requests / 10) {
+      atomic_store(&book->crowd_over, true);
+    }
     if (requests > 0 && done >= requests / looks * (look + 1)) {
       long now = resident_kib();
       look++;
@@ -142,6 +145,7 @@ static struct memory watch(pid_t clients, long seconds, long requests) {
 
 static void end_clients(pid_t clients) {
   int status = 0;
+  atomic_store(&book->crowd_over, true);
   atomic_store(&book->over, true);
   waitpid(clients, &status, 0);
   if (status != 0) {
@@ -149,7 +153,9 @@ static void end_clients(pid_t clients) {
   }
 }
 
-/* Servers come and go, each with pools of its own: what counts is how much it ever was. */
+/* Pools grow with the most that ever happened at once, which is left to chance: so until a tenth is over
+ * there are twice as many clients, which makes them larger than they need to be later. Servers come and
+ * go, each with pools of its own: what counts is how much it ever was. */
 static void check_memory(struct memory kib, long requests) {
   printf("resident memory: %ld KiB at the start, at most %ld in the first fifth, %ld in the last: %+ld KiB\n",
          kib.start, kib.early, kib.late, kib.late - kib.early);
@@ -170,7 +176,7 @@ static int threads_now(int expected) {
   return count;
 }
 
-static pid_t start_clients(int count) {
+static pid_t start_clients(int count, int extra) {
   pid_t parent = getpid(), clients = fork();
   must(clients >= 0, "fork");
   if (clients == 0) {
@@ -179,7 +185,7 @@ static pid_t start_clients(int count) {
     while (atomic_load(&book->port[HOUSES][0]) == 0) {
       pause_ms(1);
     }
-    exit(run_clients(count));
+    exit(run_clients(count, extra));
   }
   return clients;
 }
@@ -190,7 +196,7 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   prepare();
   long long begin = now_ms();
-  pid_t clients = start_clients(atoi(argv[3]));
+  pid_t clients = start_clients(atoi(argv[3]), requests > 0 ? atoi(argv[3]) : 0);
   open_pattern_file(argv[1]);
   /* Once for nothing: a sanitizer's thread, and what is opened at first use, is no leak. */
   open_houses(argv[1]);

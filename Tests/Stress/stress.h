@@ -45,7 +45,7 @@ extern unsigned char *pool;
 enum { HOUSES = 5, ENDS = 12 };
 struct book {
   atomic_int port[HOUSES + 1][2]; /* clear text, TLS (0: none); the last house is the doomed one */
-  atomic_bool over;               /* clients shall come to an end */
+  atomic_bool over, crowd_over;   /* clients shall come to an end */
   atomic_long asked[KINDS], answered[KINDS], connections, handshakes, doomed_asked, doomed_whole;
   atomic_long handled[KINDS], hooks[KINDS], drops[KINDS], ended[KINDS][ENDS];
   atomic_long doomed_handled, doomed_hooks, doomed_drops, doomed_shut;
@@ -70,7 +70,7 @@ long resident_kib(void);
 long sum(atomic_long *figures, int count);
 
 /* ---- the clients' process ------------------------------------------------------------ */
-int run_clients(int threads);
+int run_clients(int threads, int extra); /* the extra ones until book->crowd_over */
 struct wire; /* a connection of a client: wire.c */
 struct answer {
   int status;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // hostloop.c - a host with a loop and threads of its own; prints "ready PORT", then what it saw.
-//   hostloop step | free | work THREADS | unlent | waited | pull THREADS | wake
+//   hostloop step | free | work THREADS | short THREADS | unlent | waited | pull THREADS | wake
 // A line on stdin (or its end) stops it.
 #include <evy.h>
 #include <poll.h>
@@ -37,6 +37,11 @@ static void answer(evy_req *req) {
   if (strcmp(path, "/slow") == 0) {
     pause_ms(200);
   }
+  if (strcmp(path, "/body") == 0) {
+    char room[100];
+    while (evy_body_read(req, room, sizeof room, -1) > 0) {
+    }
+  }
   if (strcmp(path, "/free") == 0) {
     evy_server_free(server);
   }
@@ -68,6 +73,7 @@ static void make(const char *key, const char *value) {
       must(evy_config_set(cfg, "loops", getenv("EVY_TEST_LOOPS")) == EVY_OK, "loops");
     }
   }
+  must(evy_config_set(cfg, "body", "stream") == EVY_OK, "body");
   evy_config_listen(cfg, "127.0.0.1:0", NULL);
   if (evy_server_new(cfg, &server) != EVY_OK) {
     fprintf(stderr, "hostloop: %s\n", evy_config_error(cfg));
@@ -173,6 +179,35 @@ static void threads(const char *option, void *(*body)(void *), int count) {
   evy_server_free(server);
 }
 
+/* ---- a host that lends more as they are needed ---- */
+
+enum { LENT_MOST = 64 };
+
+static void short_of_threads(int count) {
+  pthread_t all[LENT_MOST];
+  evy_status st;
+  make("lent_threads", "true");
+  must(evy_server_short(server, 0) == EVY_E_TIMEOUT, "short of threads ahead of the start");
+  must(evy_server_start(server) == EVY_OK, "start");
+  for (int i = 0; i < count; i++) {
+    pthread_create(&all[i], NULL, lent, NULL);
+  }
+  while ((st = evy_server_short(server, 10)) != EVY_END) {
+    if (st == EVY_OK && count < LENT_MOST) {
+      pthread_create(&all[count++], NULL, lent, NULL);
+      printf("lent %d\n", count);
+    }
+    if (told_to_stop(0)) {
+      evy_server_stop(server, 5000);
+    }
+  }
+  for (int i = 0; i < count; i++) {
+    pthread_join(all[i], NULL);
+  }
+  printf("lent %d foreign %d hooks %d complete %d\n", count, foreign, hooks, complete);
+  evy_server_free(server);
+}
+
 /* ---- freed by a host that lent no thread ---- */
 
 static atomic_int drops;
@@ -247,6 +282,8 @@ int main(int argc, char **argv) {
     free_inside();
   } else if (strcmp(mode, "work") == 0) {
     threads("lent_threads", lent, count);
+  } else if (strcmp(mode, "short") == 0) {
+    short_of_threads(count);
   } else if (strcmp(mode, "pull") == 0) {
     threads("pull", pull, count);
   } else if (strcmp(mode, "unlent") == 0) {

@@ -51,6 +51,45 @@ def test_with_one_thread_the_loop_waits_for_the_handler(serve):
         assert other.response().status == blocked.response().status == 200
 
 
+UPLOAD = b"POST /pull HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+
+
+def finish_uploads(connections):
+    for connection in connections:
+        connection.send(b"body")
+        assert connection.response().status == 200
+        connection.close()
+
+
+@one_loop
+def test_handlers_that_wait_for_their_clients_leave_their_places(serve):
+    server = serve(threads="2", body="stream")
+    waiting = [Connection(server).send(UPLOAD) for _ in range(6)]
+    server.settled(evy_threads_busy=6)
+    with Connection(server) as other:
+        assert other.get("/hello").status == 200
+    gated = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(3)]
+    server.settled(evy_requests_queued=1, evy_threads_busy=8)
+    finish_uploads(waiting)
+    assert len(server.select("call", step="at-gate")) == 2, "those that compute keep to the limit"
+    server.command("open", 1)
+    for connection in gated:
+        assert connection.response().body == b"opened"
+        connection.close()
+
+
+@one_loop
+def test_how_many_may_wait_for_their_clients_is_bounded(serve):
+    server = serve(threads="2", waiting_threads="1", body="stream")
+    waiting = [Connection(server).send(UPLOAD) for _ in range(3)]
+    server.settled(evy_threads_busy=3)
+    with Connection(server) as other:
+        other.send(raw_request("GET", "/hello"))
+        server.settled(evy_requests_queued=1)
+        finish_uploads(waiting)
+        assert other.response().status == 200
+
+
 def test_many_slow_handlers_among_fast_ones(serve):
     """16 clients: every 25th request sleeps 20 ms; all are answered, in the right order, quickly enough."""
     server, failures = serve("--quiet", "--no-hooks"), []

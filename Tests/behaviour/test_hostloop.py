@@ -122,6 +122,23 @@ def test_one_lent_thread_serves_one_after_the_other(host):
     assert found["foreign"] == 0 and found["hooks"] == 150 and found["most"] == 1
 
 
+@one_loop
+def test_a_host_lends_more_threads_while_handlers_wait_for_their_clients(host):
+    lender = host("short", "3")
+    uploads = [lender.connect() for _ in range(8)]
+    for upload in uploads:
+        upload.send(b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
+    # No body comes until somebody else has been served.
+    ask(lender, "/a", 20)
+    for upload in uploads:
+        upload.send(b"body")
+        assert upload.response().body == b"/body"
+        upload.close()
+    found = lender.stop()
+    assert found["foreign"] == 0 and found["hooks"] == found["complete"] == 28
+    assert 9 <= found["lent"] <= 24, "one for each that waits, and one for the loop; none without need"
+
+
 def test_a_server_that_no_thread_was_lent_to_can_be_freed(host):
     unlent = host("unlent")
     with unlent.connect() as connection:

@@ -84,6 +84,17 @@ public func evy_server_wait(_ s: OpaquePointer?, _ wait_ms: Int64) -> evy_status
     }
 }
 
+@implementation @_cdecl("evy_server_short")
+public func evy_server_short(_ s: OpaquePointer?, _ wait_ms: Int64) -> evy_status {
+    call(s) { (server) throws(ServerError) in
+        switch try server.waitUntilShort(milliseconds: wait_ms) {
+        case true?: Status.ok
+        case false?: Status.timeout
+        case nil: Status.end
+        }
+    }
+}
+
 @implementation @_cdecl("evy_server_free")
 public func evy_server_free(_ s: OpaquePointer?) {
     guard let hold = Handle.give(s, Server.self) else { return }

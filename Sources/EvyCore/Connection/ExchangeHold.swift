@@ -56,6 +56,8 @@ extension UnsafeMutablePointer<Exchange> {
             milliseconds < 0
             ? Int64.max : Clock.monotonicNanoseconds &+ min(milliseconds, 1 << 40) * 1_000_000
         var mayWait = false
+        var hasGivenPlace = false
+        defer { if hasGivenPlace { pointee.reactor.pointee.delegate.takePlace() } }
         while true {
             let ticket = pointee.changed.ticket
             if let result = attempt() { return result }
@@ -66,6 +68,7 @@ extension UnsafeMutablePointer<Exchange> {
             }
             let left = deadline == Int64.max ? -1 : deadline - Clock.monotonicNanoseconds
             if deadline != Int64.max, left <= 0 { return nil }
+            if !hasGivenPlace { hasGivenPlace = pointee.reactor.pointee.delegate.givePlace() }
             pointee.changed.wait(since: ticket, nanoseconds: left)
         }
     }

@@ -73,6 +73,9 @@ protocol ReactorDelegate: AnyObject {
     func passOn(_ arrival: Doorstep.Arrival) -> Bool
     /// False: nobody can take the loop.
     func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool
+    /// A callback waits for its client: others may run meanwhile. True: `takePlace` is due.
+    func givePlace() -> Bool
+    func takePlace()
     func log(_ level: LogLevel, _ text: String)
     func wants(_ level: LogLevel) -> Bool
     /// Host code begins while nobody watches the lease.

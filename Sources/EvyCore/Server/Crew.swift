@@ -6,8 +6,9 @@ internal import Glibc
 internal import Synchronization
 
 /// A handler runs where the loop runs. When it stays longer than the watcher likes, the loop is given to a
-/// spare, and the handler goes on beside it. At most `limit` callbacks run off the loop at a time; all others
-/// wait in `queue`, while the loop goes on with everything that needs no host code.
+/// spare, and the handler goes on beside it. At most `limit` callbacks run off the loop at a time, those that
+/// wait for their clients aside (CrewPlaces); all others wait in `queue`, while the loop goes on with
+/// everything that needs no host code.
 ///
 /// Ownership: owns the workers and the threads it started. Thread: any; state under `gate`.
 final class Crew: @unchecked Sendable {
@@ -16,6 +17,8 @@ final class Crew: @unchecked Sendable {
     private static let idleNanoseconds: Int64 = 10_000_000_000
 
     let limit: Int
+    /// Most callbacks that wait for their clients beside them.
+    let waitingLimit: Int
     private let headMax: Int
     /// False: only threads that the host lends run its code.
     let makesThreads: Bool
@@ -29,6 +32,8 @@ final class Crew: @unchecked Sendable {
     var idleCount = 0
     /// Of the idle ones, those that were signalled and have not come back from their wait yet.
     private var calledCount = 0
+    var waitingCount = 0
+    var shortLooks = 0
     var liveCount = 0
     var lentCount = 0
     var isOver = false
@@ -50,22 +55,25 @@ final class Crew: @unchecked Sendable {
     let watchEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
     /// For who waits for the end. Not the gate: its signals wake one thread, and must find a spare.
     let endEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
+    /// For who waits to lend the server one more thread; of the first loop's crew alone.
+    let shortEvent = UnsafeMutablePointer<FutexEvent>.allocate(capacity: 1)
     /// Callbacks that run, or are about to, on threads without the loop; and how many may. One thread more is
     /// needed for the loop, and lent ones are as many as there are.
     let offLoop = Atomic<Int>(0)
     let slots: Atomic<Int>
 
-    init(limit: Int, headMax: Int, makesThreads: Bool) {
+    init(limit: Int, waitingLimit: Int, headMax: Int, makesThreads: Bool) {
         self.limit = limit
+        self.waitingLimit = waitingLimit
         self.headMax = headMax
         self.makesThreads = makesThreads
         slots = Atomic(makesThreads ? limit : 1)
-        for event in [watchEvent, endEvent] { event.initialize(to: FutexEvent()) }
+        for event in [watchEvent, endEvent, shortEvent] { event.initialize(to: FutexEvent()) }
     }
 
     deinit {
         for worker in workers { Self.discard(worker) }
-        for event in [watchEvent, endEvent] {
+        for event in [watchEvent, endEvent, shortEvent] {
             event.deinitialize(count: 1)
             event.deallocate()
         }
@@ -129,13 +137,16 @@ final class Crew: @unchecked Sendable {
 
     var mustQueue: Bool { offLoop.load(ordering: .relaxed) >= slots.load(ordering: .relaxed) }
 
-    /// False: there is no thread for it, now or later.
+    /// False: there is no thread for it, now or later. Never inlined: the hot path is without it.
+    @inline(never)
     func enqueue(_ exchange: ExchangeRef) -> Bool {
         gate.withLock {
             nextAttempt = Int64.min
             // Those that run host code will come back for it.
-            guard secureSpare() || offLoop.load(ordering: .relaxed) > 0 else { return false }
+            guard secureSpare() || offLoop.load(ordering: .relaxed) + waitingCount > 0 else { return false }
             queue.append(exchange)
+            // Nobody but the watcher sees that the host should lend more.
+            if !makesThreads { wakeWatcher() }
             return true
         }
     }
@@ -170,7 +181,7 @@ final class Crew: @unchecked Sendable {
 
     /// Lock held.
     private func addThread() -> Bool {
-        guard makesThreads, liveCount <= limit else { return false }
+        guard makesThreads, liveCount <= limit + waitingCount else { return false }
         for thread in retired { thread.join() }
         retired = []
         let now = Clock.monotonicMilliseconds
@@ -214,7 +225,7 @@ final class Crew: @unchecked Sendable {
     private func countLent(_ change: Int) {
         gate.withLock {
             lentCount += change
-            if !makesThreads { slots.store(max(1, min(limit, lentCount - 1)), ordering: .relaxed) }
+            countSlots()
             endEvent.pointee.signal()
         }
     }

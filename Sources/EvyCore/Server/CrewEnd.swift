@@ -15,7 +15,7 @@ extension Crew {
     /// Threads that serve, those of them in host code, and callbacks that wait for one.
     var census: (threads: Int, busy: Int, queued: Int) {
         gate.withLock {
-            let busy = offLoop.load(ordering: .relaxed) + (isInHostCode ? 1 : 0)
+            let busy = offLoop.load(ordering: .relaxed) + waitingCount + (isInHostCode ? 1 : 0)
             return (members.count, min(busy, members.count), queue.count)
         }
     }

@@ -74,12 +74,14 @@ extension Crew {
             !queue.isEmpty && offLoop.load(ordering: .relaxed) < slots.load(ordering: .relaxed)
             && idleCount == 0
         if waits, !isDone { _ = secureSpare() }
+        noteShort()
+        let mustLookAgain = waits || couldUseMore && server?.isAskedForShort == true
         let lines = news
         news = []
         gate.unlock()
         // Outside the lock: the log may be the host's, who may ask for figures.
         for line in lines { reactor?.pointee.delegate.log(.warn, line.text) }
-        return isDone ? nil : waits
+        return isDone ? nil : mustLookAgain
     }
 
     /// Lock held. Steals the loop and offers it to a spare.

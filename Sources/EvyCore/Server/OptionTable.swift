@@ -106,6 +106,9 @@ extension Options {
             "threads", .int(\.threads, 1...1024), "32",
             "most threads of each loop that run handlers side by side; 1: the loop waits for each handler"),
         OptionRow(
+            "waiting_threads", .int(\.waitingThreads, 0...10_000), "256",
+            "most handlers of each loop that wait for their clients beside those"),
+        OptionRow(
             "lent_threads", .bool(\.lentThreads), "false",
             "run handlers on threads lent by evy_server_work alone; the library makes none for them"),
         OptionRow(

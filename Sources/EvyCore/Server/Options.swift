@@ -26,6 +26,7 @@ struct Options: Sendable {
 
     var loops = 1
     var threads = 32
+    var waitingThreads = 256
     var lentThreads = false
     var pull = false
     var backlog = 1024

@@ -44,6 +44,8 @@ final class Server: @unchecked Sendable {
     let lastStepper = Atomic<UInt>(0)
     /// Requests that wait for evy_server_next; nil where a handler gets them.
     let pullQueue: PullQueue?
+    /// Threads that wait to be told that one more should be lent.
+    let shortAskers = Atomic<Int>(0)
     private let process = evy_process()
 
     /// Opens, binds and listens: from here on clients can connect, and wait.
@@ -191,23 +193,6 @@ final class Server: @unchecked Sendable {
         }
     }
 
-    /// The calling thread is one of the server's until it has stopped: for the loop that has fewest.
-    func lend() throws(ServerError) {
-        let loop = try gate.withLock { () throws(ServerError) -> ServerLoop in
-            guard !isStepped else {
-                throw ServerError(kind: .state, text: "the host steps this server: it needs no threads")
-            }
-            guard !isMember else {
-                throw ServerError(kind: .state, text: "a handler's thread is the server's already")
-            }
-            let poorest = loops.min { $0.lentCount < $1.lentCount } ?? loops[0]
-            poorest.lentCount += 1
-            return poorest
-        }
-        defer { gate.withLock { loop.lentCount -= 1 } }
-        guard loop.crew.lend() else { throw ServerError(kind: .noMemory, text: "out of memory") }
-    }
-
     /// Fills `out`, which has a place for each counter.
     func readCounters(into out: UnsafeMutableBufferPointer<Int64>) {
         out.update(repeating: 0)
@@ -276,6 +261,7 @@ final class Server: @unchecked Sendable {
                 _ = try? wait(milliseconds: -1)
             }
         }
+        noteShort()
         pullQueue?.close()
     }
 }

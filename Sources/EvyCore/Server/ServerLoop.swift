@@ -24,7 +24,8 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
         }
         self.server = server
         crew = Crew(
-            limit: configuration.options.threads, headMax: settings.limits.headerBytesMax,
+            limit: configuration.options.threads,
+            waitingLimit: configuration.options.waitingThreads, headMax: settings.limits.headerBytesMax,
             makesThreads: !configuration.options.lentThreads)
         var error: Int32 = 0
         // Before all members are set: a deinit would else find a reactor that was never made.
@@ -89,6 +90,8 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
     func mustQueue() -> Bool { crew.mustQueue }
     func enqueue(_ exchange: ExchangeRef) -> Bool { crew.enqueue(exchange) }
     func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool { crew.handOver(worker, ticket: ticket) }
+    func givePlace() -> Bool { crew.givePlace() }
+    func takePlace() { crew.takePlace() }
     func wakeWatcher() { crew.wakeWatcher() }
     func finished(_ exchange: ExchangeRef) {
         // Another loop may be in the callback, and wait for the lock.
@@ -99,6 +102,7 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
     func wasCut() { server.pullQueue?.releaseRequests() }
     func ended() {
         server.pullQueue?.noteEnd()
+        server.noteShort()
         if server.loops[0] !== self { server.loops[0].reactor.wake() }
     }
     /// The first loop has the timers and what is posted to no request: it outlives the others, whose requests

@@ -101,6 +101,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "evy_server_deadline": (c_int64, [c_void_p]),
     "evy_server_step": (c_int32, [c_void_p, c_int64]),
     "evy_server_work": (c_int32, [c_void_p]),
+    "evy_server_short": (c_int32, [c_void_p, c_int64]),
     "evy_server_next": (c_int32, [c_void_p, c_int64, POINTER(c_int32), _handle_out]),
     "evy_wake": (None, [c_void_p]),
     # tasks and timers

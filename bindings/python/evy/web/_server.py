@@ -16,6 +16,7 @@ from evy.web._application import Application
 from evy.web._environ import Environ
 from evy.web._exchange import Idle
 from evy.web._keywords import DEFAULT_LOG_FORMAT
+from evy.web._lending import Lender
 from evy.web._log import Logs
 from evy.web._response import Manner
 from evy.web._stats import Stats, metrics_of, stats_of
@@ -112,8 +113,9 @@ class Server:
         with Config() as config:
             for key, value in settings.items():
                 config.set(key, value)
-            self._lent_count = _keywords.threads_of(config).lent
-            if "body" not in options and _keywords.threads_of(config).can_wait:
+            threads = _keywords.threads_of(config)
+            self._lender = Lender(threads.lent, threads.can_wait, self._finish, self._fail)
+            if "body" not in options and threads.can_wait:
                 config.set("body", "auto")
             self._application = self._make_application(
                 config,
@@ -134,9 +136,6 @@ class Server:
             raise TypeError(f"site is a {type(site).__name__}: it is not callable")
         self._handle: int | None = None
         self._lock = threading.RLock()
-        self._threads: list[threading.Thread] = []
-        self._lent = 0
-        self._takes_more = True
         self._is_started = False
         self._ended = threading.Event()
         self._failure: BaseException | None = None
@@ -265,31 +264,21 @@ class Server:
             if status < 0:
                 raise _errors.make(status, _lib.text(lib.evy_server_error(self._handle)))
             self._is_started = True
-            self._lent = 1  # this thread's, until all others are there
+            self._lender.enter()  # until all threads are there
             _running.add(self)
             handle = self._handle
-        self._lend_threads(handle)
-        return self
-
-    def _lend_threads(self, handle: int) -> None:
-        """Handlers run on threads that Python made: entering Python from there costs far less than from one
-        that Python has never seen. Those that only wait cost nothing but their stack."""
         try:
-            for number in range(self._lent_count):
-                name = f"evy-{number}"
-                thread = threading.Thread(target=self._work, args=(handle,), name=name, daemon=True)
-                thread.start()
-                self._threads.append(thread)
+            self._lender.begin(handle)
         except BaseException:
             # No thread can be made, or a signal handler raised, and the last one may be on its way or not.
             self.stop()
-            with self._lock:
-                self._takes_more = False
+            self._lender.refuse()
             # Somebody has to bring to an end what was begun.
             lib.evy_server_work(handle)
-            self._returned()
+            self._lender.leave()
             raise
-        self._returned()
+        self._lender.leave()
+        return self
 
     def stop(self, grace: float | None = -1) -> None:
         """Stops accepting, lets requests finish for so many seconds, then cuts them.
@@ -319,11 +308,11 @@ class Server:
         """
         if not self._is_started:
             raise _errors.StateError("the server was not started")
-        if self._application.is_inside or threading.current_thread() in self._threads:
+        if self._application.is_inside or threading.current_thread() in self._lender.threads:
             raise _errors.StateError("a handler cannot wait for the server that runs it")
         if not self._wait(timeout_seconds):
             return False
-        for thread in self._threads:
+        for thread in self._lender.threads:
             thread.join()
         failure, self._failure = self._failure, None
         if failure is not None and not isinstance(failure, KeyboardInterrupt):
@@ -351,24 +340,10 @@ class Server:
         if getattr(self, "_handle", None) is not None:
             self._free()
 
-    def _work(self, handle: int) -> None:
-        """A lent thread, until the server has stopped."""
+    def _fail(self, status: int) -> None:
         with self._lock:
-            if self._handle is None or not self._takes_more:
-                return
-            self._lent += 1
-        status = lib.evy_server_work(handle)
-        with self._lock:
-            if status < 0 and self._failure is None:
-                self._failure = _errors.make(status, _lib.text(lib.evy_server_error(handle)))
-        self._returned()
-
-    def _returned(self) -> None:
-        with self._lock:
-            self._lent -= 1
-            if self._lent:
-                return
-        self._finish()
+            if self._failure is None:
+                self._failure = _errors.make(status, _lib.text(lib.evy_server_error(self._handle)))
 
     def _finish(self) -> None:
         """The last lent thread is back: nobody is inside the library any more."""
@@ -393,7 +368,7 @@ class Server:
         """In a forked child, where the threads are not."""
         self._lock = threading.RLock()
         self._handle = None
-        self._threads = []
+        self._lender.threads = []
         self._application.idle = Idle()
         self._ended = threading.Event()
         self._ended.set()

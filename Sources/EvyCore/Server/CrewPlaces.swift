@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// CrewPlaces - how many callbacks may run beside the loop, and who does not count among them.
+// Room: Server. Why: docs/decisions/0008-places.md.
+
+internal import Synchronization
+
+/// A callback that waits for its client needs no processor, and its client may let it wait for as long as the
+/// deadlines allow. It gives its place among `limit` to another callback, and takes one again, beyond the
+/// limit for a while if need be, when it goes on.
+extension Crew {
+    /// The calling thread is about to wait, in a callback and without the loop. False: its place stays taken;
+    /// else `takePlace` is due.
+    func givePlace() -> Bool {
+        guard limit > 1 else { return false }
+        gate.lock()
+        defer { gate.unlock() }
+        guard waitingCount < waitingLimit, members.contains(Thread.current) else { return false }
+        waitingCount += 1
+        offLoop.wrappingSubtract(1, ordering: .relaxed)
+        countSlots()
+        if !queue.isEmpty { _ = secureSpare() }
+        return true
+    }
+
+    func takePlace() {
+        gate.lock()
+        waitingCount -= 1
+        offLoop.wrappingAdd(1, ordering: .relaxed)
+        countSlots()
+        gate.unlock()
+    }
+
+    /// Lock held. Lent threads are as many as there are, and one of them has to hold the loop.
+    func countSlots() {
+        guard !makesThreads else { return }
+        let free = lentCount - waitingCount - 1
+        slots.store(min(limit, max(waitingCount > 0 ? 0 : 1, free)), ordering: .relaxed)
+    }
+
+    // MARK: More lent threads
+
+    /// Lock held. Callbacks wait that might run, were there a thread for them.
+    var couldUseMore: Bool {
+        !makesThreads && !queue.isEmpty && offLoop.load(ordering: .relaxed) < limit
+    }
+
+    /// Lock held. At the second look in a row the host is asked for a thread.
+    func noteShort() {
+        shortLooks = couldUseMore ? shortLooks + 1 : 0
+        if shortLooks == 2 { server?.noteShort() }
+    }
+
+    /// Answered once: then it is looked at twice again.
+    func isShort() -> Bool {
+        gate.withLock {
+            guard shortLooks >= 2, couldUseMore else { return false }
+            shortLooks = 0
+            return true
+        }
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// ServerLending - threads that the host lends, and when it should lend one more.
+// Room: Server.
+
+internal import Synchronization
+
+extension Server {
+    /// The calling thread is one of the server's until it has stopped: for the loop that has fewest.
+    func lend() throws(ServerError) {
+        let loop = try gate.withLock { () throws(ServerError) -> ServerLoop in
+            guard !isStepped else {
+                throw ServerError(kind: .state, text: "the host steps this server: it needs no threads")
+            }
+            guard !isMember else {
+                throw ServerError(kind: .state, text: "a handler's thread is the server's already")
+            }
+            let poorest = loops.min { $0.lentCount < $1.lentCount } ?? loops[0]
+            poorest.lentCount += 1
+            return poorest
+        }
+        defer { gate.withLock { loop.lentCount -= 1 } }
+        guard loop.crew.lend() else { throw ServerError(kind: .noMemory, text: "out of memory") }
+    }
+
+    var isAskedForShort: Bool { shortAskers.load(ordering: .relaxed) > 0 }
+
+    /// Whoever waits shall look again.
+    func noteShort() { shortEvent.pointee.signal() }
+    private var shortEvent: UnsafeMutablePointer<FutexEvent> { loops[0].crew.shortEvent }
+
+    /// Waits until requests lack a lent thread. false: the time has passed. nil: the server has stopped.
+    func waitUntilShort(milliseconds: Int64) throws(ServerError) -> Bool? {
+        guard loops.allSatisfy({ !$0.crew.makesThreads }) else {
+            throw ServerError(
+                kind: .state, text: "no thread is lent to this server: option lent_threads is off")
+        }
+        guard !isMember else {
+            throw ServerError(kind: .state, text: "a handler cannot wait for the server that runs it")
+        }
+        let deadline =
+            milliseconds < 0
+            ? Int64.max : Clock.monotonicNanoseconds &+ min(milliseconds, 1 << 40) * 1_000_000
+        shortAskers.wrappingAdd(1, ordering: .relaxed)
+        defer { shortAskers.wrappingSubtract(1, ordering: .relaxed) }
+        while true {
+            let ticket = shortEvent.pointee.ticket
+            if loops.contains(where: { $0.crew.isShort() }) { return true }
+            if loops.allSatisfy({ $0.crew.hasEnded }) { return nil }
+            let left = deadline == Int64.max ? -1 : deadline - Clock.monotonicNanoseconds
+            if deadline != Int64.max, left <= 0 { return false }
+            shortEvent.pointee.wait(since: ticket, nanoseconds: left)
+        }
+    }
+}
