@@ -109,12 +109,22 @@ static void tell(double seconds) {
 /* ---- the run ------------------------------------------------------------------------------------ */
 
 struct memory {
-  long start, early, late; /* KiB; the most there was in the first and in the last fifth */
+  long start, early, late; /* KiB; the median of the first and of the last fifth */
 };
+enum { looks = 200, fifth = looks / 5 };
+
+static int compare_kib(const void *one, const void *other) {
+  return (int)(*(const long *)one - *(const long *)other);
+}
+
+static long median(long *kib) {
+  qsort(kib, fifth, sizeof *kib, compare_kib);
+  return kib[fifth / 2];
+}
 
 /* Until the time is over, or enough was answered. */
 static struct memory watch(pid_t clients, long seconds, long requests) {
-  enum { looks = 200 };
+  long seen[looks + 1] = {0};
   long long begin = now_ms();
   struct memory kib = {resident_kib(), 0, 0};
   int look = 0;
@@ -127,12 +137,9 @@ static struct memory watch(pid_t clients, long seconds, long requests) {
       atomic_store(&book->crowd_over, true);
     }
     if (requests > 0 && done >= requests / looks * (look + 1)) {
-      long now = resident_kib();
-      look++;
-      kib.early = look <= looks / 5 && now > kib.early ? now : kib.early;
-      kib.late = look > looks - looks / 5 && now > kib.late ? now : kib.late;
+      seen[look++] = resident_kib();
       if (look % (looks / 20) == 0) {
-        printf("%ld requests, %.0f s, %ld KiB\n", done, (double)(now_ms() - begin) / 1000, now);
+        printf("%ld requests, %.0f s, %ld KiB\n", done, (double)(now_ms() - begin) / 1000, seen[look - 1]);
         fflush(stdout);
       }
     }
@@ -140,6 +147,8 @@ static struct memory watch(pid_t clients, long seconds, long requests) {
     must(waitpid(clients, &status, WNOHANG) == 0, "the clients have ended");
     pause_ms(50);
   }
+  kib.early = median(seen);
+  kib.late = median(seen + looks - fifth);
   return kib;
 }
 
@@ -154,10 +163,9 @@ static void end_clients(pid_t clients) {
 }
 
 /* Pools grow with the most that ever happened at once, which is left to chance: so until a tenth is over
- * there are twice as many clients, which makes them larger than they need to be later. Servers come and
- * go, each with pools of its own: what counts is how much it ever was. */
+ * there are twice as many clients, which makes them larger than they need to be later. */
 static void check_memory(struct memory kib, long requests) {
-  printf("resident memory: %ld KiB at the start, at most %ld in the first fifth, %ld in the last: %+ld KiB\n",
+  printf("resident memory: %ld KiB at the start, %ld in the first fifth, %ld in the last: %+ld KiB\n",
          kib.start, kib.early, kib.late, kib.late - kib.early);
   if (sum(book->answered, KINDS) < requests) {
     fault("only %ld of %ld requests in the time given", sum(book->answered, KINDS), requests);

@@ -18,8 +18,6 @@ struct Reactor: ~Copyable {
     static let partingIndex: UInt32 = 2
     static let reservedCount = 3
     private static let pooledMax = 512
-    /// Those that are used again first keep their buffers; after a rush the others are small.
-    private static let bufferedMax = 16
 
     /// First, because no other thread reads it: ThreadSanitizer books a change of any member as one of the
     /// first byte.
@@ -105,8 +103,6 @@ struct Reactor: ~Copyable {
         return exchange
     }
 
-    fileprivate var keepsBuffers: Bool { pooledCount < Self.bufferedMax }
-
     fileprivate mutating func pushPooled(_ exchange: ExchangeRef, force: Bool) -> Bool {
         guard pooledCount < Self.pooledMax || force else { return false }
         exchange.pointee.nextUnsent = pool
@@ -186,7 +182,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// Nobody refers to the exchange any more.
     func recycle(_ exchange: ExchangeRef) {
         let server = exchange.releaseHold()
-        exchange.reset(keepsBuffers: pointee.keepsBuffers)
+        exchange.reset()
         exchange.pointee.magic = Exchange.magicPooled
         if !pointee.pushPooled(exchange, force: Inbox.isPosted(exchange.pointee.node)) { exchange.destroy() }
         server?.release()
