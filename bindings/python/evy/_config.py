@@ -20,6 +20,7 @@ class Config:
         self._handle = lib.evy_config_new()
         if not self._handle:
             raise MemoryError("no memory for a configuration")
+        self._is_backlog_set = False
 
     def __enter__(self) -> Config:
         return self
@@ -53,6 +54,7 @@ class Config:
         else:
             raise TypeError(f"{key} is a {type(value).__name__}, not a text, a bool or a number")
         self._check(status)
+        self._is_backlog_set = self._is_backlog_set or key == "backlog"
 
     def get(self, key: str) -> str:
         """The value as set, or the default, in the library's words."""
@@ -79,6 +81,9 @@ class Config:
             # Its context holds a key that cannot be read back, and in clear text it must not be served.
             raise TypeError("a socket wrapped by module ssl cannot be served: wrap it with evy.wrap_ssl")
         self._check(lib.evy_config_listen_fd(self._handle, sock.fileno(), tls))
+        if self._is_backlog_set and hasattr(sock, "listen"):
+            # The library leaves the queue of a socket that listens already; but this one was asked for.
+            sock.listen(int(self.get("backlog")))
 
     def on_request(self, function: Any) -> None:
         self._check(lib.evy_config_on_request(self._handle, function, None, _lib.NO_DROP))

@@ -24,8 +24,9 @@ def listen(
 
     addr: (host, port), '' for all IPv4 addresses, port 0 for one that the kernel chooses; with
     family=AF_INET6 an IPv6 host; with family=AF_UNIX a path. backlog: connections that may wait; a server
-    raises it to its own option `backlog`. reuse_port: several processes may listen on the address, each with
-    a socket of its own; off by default, also on port 0, which could otherwise be given out twice.
+    leaves it as it is, unless it is given an option `backlog`. reuse_port: several processes may listen on
+    the address, each with a socket of its own; off by default, also on port 0, which could otherwise be given
+    out twice.
 
     A unix socket file that a dead server left is replaced; a live server's, and any other file, is
     EADDRINUSE. The file stays when the socket is closed, so that a dup() of it goes on being reachable.

@@ -72,8 +72,8 @@ def program(tmp_path):
     """program(text) runs a Python program in a process of its own, which is ended with the test."""
     started = []
 
-    def start(text, *arguments, cwd=None):
-        started.append(Program(tmp_path / f"program{len(started)}.py", text, arguments, cwd))
+    def start(text, *arguments, cwd=None, **keywords):
+        started.append(Program(tmp_path / f"program{len(started)}.py", text, arguments, cwd, **keywords))
         return started[-1]
 
     yield start

@@ -55,7 +55,7 @@ class Log(Lines):
 class Program:
     """A Python program; `out` and `err` collect its lines."""
 
-    def __init__(self, path, text, arguments=(), cwd=None):
+    def __init__(self, path, text, arguments=(), cwd=None, **keywords):
         path.write_text(text)
         environ = {**os.environ, "PYTHONPATH": str(PACKAGE), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
@@ -67,6 +67,7 @@ class Program:
             cwd=cwd or path.parent,
             # A shell that runs the tests in the background has them ignore Ctrl-C.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            **keywords,
         )
         self.pid = self.process.pid
         self.folder = pathlib.Path(cwd or path.parent)

@@ -191,8 +191,14 @@ def datagram():
 
 
 def connected():
-    listener = evy.listen(("127.0.0.1", 0))
-    return evy.connect(listener.getsockname())
+    with evy.listen(("127.0.0.1", 0)) as listener:
+        return evy.connect(listener.getsockname())
+
+
+def unix_datagram():
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sock.bind("")
+    return sock
 
 
 @pytest.mark.parametrize(
@@ -201,6 +207,9 @@ def connected():
         (closed, ValueError, "the listening socket is closed"),
         (unbound, ValueError, "bound"),
         (datagram, ValueError, "stream socket"),
+        (connected, OSError, "cannot listen on descriptor"),
+        (unix_datagram, ValueError, "stream socket"),
+        (lambda: open(__file__), ValueError, "not a socket"),
         (lambda: None, TypeError, "a listening socket is needed, not a NoneType"),
         (lambda: 3, TypeError, "not a int"),
         (lambda: [], ValueError, "no address"),
@@ -216,6 +225,14 @@ def test_sockets_that_cannot_be_served_are_named(make, error, text):
         evy.wsgi.server(make(), ok)
     if hasattr(sock, "close"):
         sock.close()
+
+
+def test_a_socket_that_is_bound_and_does_not_listen_yet_is_served():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        with evy.wsgi.Server(sock, ok, log_output=False) as server:
+            with Connection(server, tls=False) as connection:
+                assert connection.get("/").body == b"ok"
 
 
 def test_an_address_will_do(tmp_path):

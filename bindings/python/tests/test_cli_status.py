@@ -19,6 +19,8 @@ def test_the_pages(evy_cli):
     run = evy_cli("--status-bind", "127.0.0.1:0", "-w", 2, "-n", "shop")
     page = status(run, "/")
     assert page.status == 200 and page["Content-Type"] == "text/html; charset=utf-8"
+    # Graphs of its own, drawn anew each time it has asked for figures.
+    assert b"createElementNS(space, 'svg')" in page.body and b"await fetch('status.json'" in page.body
     assert not re.search(rb"(src|href)=.?(https?:)?//", page.body)  # nothing from elsewhere
     assert "default-src 'none'" in page["Content-Security-Policy"]
     wait_until(lambda: status(run, "/health").status == 200, "health")

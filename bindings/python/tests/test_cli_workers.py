@@ -246,3 +246,53 @@ def test_exit_handlers_of_the_application_run(evy_cli):
     run = evy_cli()
     assert run.get().body == b"Hello"
     assert run.end(signal.SIGTERM) == 0 and run.out.lines == ["bye"]
+
+
+ENDING_HOOKS = """
+def note(text):
+    with open('notes', 'a') as file:
+        file.write(text + '\\n')
+def worker_int(worker): note(f'worker_int {worker.pid}')
+def pre_exec(server): note(f'pre_exec {server.pid}')
+"""
+
+
+def test_the_hook_of_an_upgrade(evy_cli):
+    (evy_cli.folder / "conf.py").write_text(ENDING_HOOKS)
+    run = evy_cli("-c", "conf.py")
+    assert run.get().body == b"Hello"
+    run.signal(signal.SIGUSR2)
+    run.err.expect("starts$", 2)
+    assert (evy_cli.folder / "notes").read_text() == f"pre_exec {run.pid}\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_the_hook_of_an_interrupt(evy_cli, number):
+    """Once in each worker that has to end at once, also where a terminal tells workers and master."""
+    (evy_cli.folder / "conf.py").write_text(ENDING_HOOKS)
+    run = evy_cli("-c", "conf.py", "-w", 2)
+    assert run.get().body == b"Hello"
+    run.err.expect("starts$", 2)
+    workers = wait_for_workers(run, 2)
+    os.killpg(run.pid, number)
+    assert run.ended() == 0
+    notes = evy_cli.folder / "notes"
+    found = sorted(notes.read_text().splitlines()) if notes.exists() else []
+    expected = [] if number == signal.SIGTERM else sorted(f"worker_int {pid}" for pid in workers)
+    assert found == expected
+
+
+def test_max_requests_jitter(evy_cli):
+    """With a jitter of 40 it is most unlikely that four workers go after the same number of requests."""
+    log = ["--access-logfile", "access", "--access-logformat", "%(path)s"]
+    run = evy_cli("--max-requests", 2, "--max-requests-jitter", 40, *log)
+    served = {}
+
+    def ask():
+        pid = run.get("/pid").body
+        served[pid] = served.get(pid, 0) + 1
+        return len(served) > 4
+
+    wait_until(ask, "four successors")
+    counts = list(served.values())[:4]
+    assert all(count >= 2 for count in counts) and len(set(counts)) > 1, counts

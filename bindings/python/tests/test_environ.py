@@ -111,6 +111,7 @@ def test_client_certificates_are_told(serve, pairs):
     nobody, somebody = site.environs
     assert nobody["SSL_CLIENT_VERIFY"] == "NONE" and "SSL_CLIENT_CERT" not in nobody
     assert (somebody["SSL_CLIENT_VERIFY"], somebody["SSL_CLIENT_S_DN"]) == ("SUCCESS", "CN=localhost")
+    assert somebody["SSL_CLIENT_I_DN"] == "CN=localhost" and "SSL_CLIENT_I_DN" not in nobody
     assert somebody["SSL_CLIENT_CERT"].strip() == (pairs / "other.crt").read_text().strip()
 
 

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import inspect
+import itertools
 import logging
 import re
 import threading
@@ -10,6 +11,7 @@ import threading
 import evy
 import pytest
 from client import Connection, raw_request, wait_until
+from evy import _lib
 from programs import Log
 
 ORDER = (
@@ -46,6 +48,8 @@ def site(env, start_response):
     start_response("200 OK", [("x-lower", "v")])
     if kind == "/pieces":
         return (b"x" * 10 for _ in range(6))
+    if kind == "/big":
+        return (bytes(100_000) for _ in range(500))
     if kind == "/thread":
         return [threading.current_thread().name.encode()]
     return [f"{env.get('my.key')} {env['wsgi.url_scheme']} {env['REQUEST_METHOD']}".encode()]
@@ -273,6 +277,79 @@ def test_access_log(served, tmp_path):
     server = served(access_log="off")
     body(server)
     assert not server.matching("GET /")
+
+
+def test_every_option_of_the_library_is_a_keyword():
+    """With a value of its kind; one of another kind is refused by name."""
+    every = (_lib.lib.evy_option_name(number) for number in itertools.count())
+    names = set(itertools.takewhile(bool, every))
+    assert len(names) > 40
+    # How the threads of Python are used is not the caller's to say; the others are the ancestors' keywords,
+    # which take "HTTP/1.1", and whatever is true.
+    for name in names - {b"pull", b"lent_threads", b"max_http_version", b"log_x_forwarded_for"}:
+        kind, default = _lib.lib.evy_option_type(name), _lib.lib.evy_option_default(name).decode()
+        with evy.listen(("127.0.0.1", 0)) as sock:
+            evy.wsgi.Server(sock, site, log_output=False, **{name.decode(): default}).stop()
+            if kind != b"text":
+                with pytest.raises(ValueError, match=name.decode()):
+                    evy.wsgi.Server(sock, site, **{name.decode(): "nonsense"})
+
+
+@pytest.mark.parametrize(
+    "keywords, send, status",
+    [
+        ({"max_header_line": 300}, raw_request("GET", "/", ["A: " + "b" * 300]), 431),
+        ({"header_size_status": 400}, raw_request("GET", "/", ["A: " + "b" * 9000]), 400),
+        ({"max_requests_per_connection": 1}, raw_request("GET", "/"), 200),
+        ({"idle_timeout": 0.1}, raw_request("GET", "/"), 200),
+        ({"body_timeout": 0.1}, raw_request("POST", "/", ["Content-Length: 9"]) + b"abc", 408),
+        ({"body_timeout": 60, "body_min_rate": 1_000_000, "socket_timeout": None},
+         raw_request("POST", "/", ["Content-Length: 9"]) + b"abc", None),
+        ({"underscore_headers": "refuse"}, raw_request("GET", "/", ["X_A: b"]), 400),
+        ({"allow_bare_lf": True, "idle_timeout": 0.1}, b"GET / HTTP/1.1\nHost: a\n\n", 200),
+        ({"allow_obs_fold": True, "idle_timeout": 0.1}, raw_request("GET", "/", ["A: b\r\n c"]), 200),
+    ],
+)  # fmt: skip
+def test_options_by_name(served, keywords, send, status):
+    server = served(**keywords)
+    with Connection(server) as connection:
+        connection.send(send)
+        if status is None:
+            assert connection.silent(0.1)
+            return
+        assert connection.response().status == status
+        assert connection.ending() == (b"", "eof")
+
+
+def test_write_timeout(served):
+    server = served(write_timeout=0.2, log_format="%(aborted)s %(path)s")
+    with Connection(server, rcvbuf=4096) as connection:
+        connection.send(raw_request("GET", "/big"))
+        server.expect("^write-timeout /big$")
+
+
+def test_max_connections(served):
+    server = served(max_connections=1)
+    with Connection(server) as first:
+        first.send(b"GET / HTTP/1.1\r\n")
+        with Connection(server) as second:
+            second.send(raw_request("GET", "/"))
+            assert second.silent(0.1)
+            first.close()
+            assert second.response().status == 200
+
+
+def test_several_sockets_at_one_place():
+    socks = [evy.listen(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [sock.getsockname()[1] for sock in socks]
+    thread = threading.Thread(target=evy.wsgi.server, args=(socks, site), kwargs={"log_output": False})
+    thread.start()
+    for port in ports:
+        with Connection(port=port) as connection:
+            assert connection.get("/").status == 200
+    evy.wsgi.stop(socks[1])
+    thread.join(10)
+    assert not thread.is_alive() and [sock.fileno() for sock in socks] == [-1, -1]
 
 
 def test_limits_and_deadlines_by_name(served):

@@ -169,3 +169,25 @@ def test_environ_tells_the_outcome(either):
     assert 0 < env["evy.wall_seconds"] < 5
     with pytest.raises(ValueError, match="over"):
         env["wsgi.input"].read()
+
+
+def test_environ_tells_of_the_connection_and_of_times(either):
+    outcomes = []
+
+    def site(env, start_response):
+        env["evy.posthooks"].append((outcomes.append, (), {}))
+        start_response("200 OK", [("Content-Length", "3")])
+        return [b"abc"]
+
+    server = either(site)
+    requests = [raw_request("GET", "/"), raw_request("POST", "/", ["Connection: close"], b"12345678")]
+    with Connection(server) as connection:
+        for number, raw in enumerate(requests, 1):
+            connection.send(raw).response()
+            server.log.access(number)
+    assert [env["evy.requests_on_connection"] for env in outcomes] == [1, 2]
+    assert [env["evy.kept_alive"] for env in outcomes] == [True, False]
+    assert [env["evy.wire_received"] for env in outcomes] == [len(raw) for raw in requests]
+    assert [env["evy.content_length"] for env in outcomes] == [3, 3]
+    for env in outcomes:
+        assert 0 <= env["evy.first_byte_seconds"] <= env["evy.wall_seconds"] < 5

@@ -28,9 +28,17 @@ def listener():
     return evy.listen(("127.0.0.1", 0))
 
 
+def dispositions():
+    """What the process does on each signal, as the kernel knows it, and what Python makes of some."""
+    with open("/proc/self/status") as file:
+        masks = [line for line in file if line.startswith(("SigBlk", "SigIgn", "SigCgt"))]
+    assert len(masks) == 3
+    return masks, [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)]
+
+
 def test_two_servers_beside_a_ticking_main_thread(serve):
     """The main thread ticks each 10 ms; stopping one server leaves the other alone."""
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)]
+    handlers = dispositions()
     descriptors, threads = len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
     one, other = serve(hello), serve(hello)
     answered = {one.port: 0, other.port: 0}
@@ -48,6 +56,7 @@ def test_two_servers_beside_a_ticking_main_thread(serve):
         time.sleep(0.01)  # the tick
         late, last = max(late, time.monotonic() - last - 0.01), time.monotonic()
     assert list(answered.values()) == [200, 200] and late < 0.15
+    assert dispositions() == handlers, "also while they run"
     one.stop()
     assert one.join(5)
     with pytest.raises(ConnectionRefusedError):
@@ -57,9 +66,7 @@ def test_two_servers_beside_a_ticking_main_thread(serve):
     assert other.join(5)
     wait_until(lambda: len(os.listdir("/proc/self/task")) <= threads, "the threads to be gone")
     assert len(os.listdir("/proc/self/fd")) == descriptors
-    assert handlers == [
-        signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
-    ]
+    assert dispositions() == handlers
 
 
 def test_servers_come_and_go_without_a_trace(serve):
@@ -215,12 +222,9 @@ def test_server_returns_on_signals_and_a_dup_of_its_socket_serves_again(program,
     assert not run.err.matching("Traceback")
 
 
-def test_a_second_signal_cuts_what_does_not_end(program):
-    run = program("""
-import evy, socket
-def site(env, start_response):
-    start_response('200 OK', [('Content-Length', '100000000')])
-    return (bytes(100000) for _ in range(1000))
+# server() closes its socket when the drain begins.
+TELLING = """
+import evy, os, socket, time
 class Socket(socket.socket):
     def close(self):
         super().close()
@@ -228,8 +232,48 @@ class Socket(socket.socket):
 sock = evy.listen(('127.0.0.1', 0))
 print(sock.getsockname()[1])
 sock = Socket(fileno=sock.detach())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_requests_finish_behind_a_signal(program, number):
+    run = program(
+        TELLING
+        + """
+def site(env, start_response):
+    start_response('200 OK', [])
+    yield b'begun '
+    while not os.path.exists('go'):
+        time.sleep(0.01)
+    yield b'finished'
+evy.wsgi.server(sock, site)
+print('returned')
+"""
+    )
+    port = int(run.out.expect(r"^\d+$"))
+    with Connection(port=port) as connection:
+        connection.send(raw_request("GET", "/"))
+        while b"begun" not in connection.reader.buffer:
+            connection.reader.more()
+        run.process.send_signal(number)
+        run.out.expect("^drains$")
+        assert run.process.poll() is None and not run.out.matching("returned")
+        (run.folder / "go").touch()
+        assert connection.response().body == b"begun finished"
+    assert run.end(None) == 0
+    assert run.out.lines[-1] == "returned" and not run.err.matching("Traceback")
+
+
+def test_a_second_signal_cuts_what_does_not_end(program):
+    run = program(
+        TELLING
+        + """
+def site(env, start_response):
+    start_response('200 OK', [('Content-Length', '100000000')])
+    return (bytes(100000) for _ in range(1000))
 evy.wsgi.server(sock, site, log_format='%(aborted)s', grace=None)
-""")
+"""
+    )
     port = int(run.out.expect(r"^\d+$"))
     run.err.expect("starting up")
     with Connection(port=port, rcvbuf=4096) as connection:

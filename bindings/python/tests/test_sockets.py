@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import stat
+import struct
 import threading
 
 import evy
@@ -26,6 +27,22 @@ def test_listen_gives_a_real_socket():
             assert peer.recv(1) == b"x"
     with evy.listen(("", 0), reuse_addr=False) as sock:
         assert sock.getsockname()[0] == "0.0.0.0" and not option(sock, socket.SO_REUSEADDR)
+
+
+def test_backlog():
+    """A server leaves it, unless it is told."""
+    for keywords, backlog in (({}, 50), ({"backlog": 7}, 7)):
+        with evy.listen(("127.0.0.1", 0), **keywords) as sock:
+            assert backlog_of(sock) == backlog
+            with evy.wsgi.Server(sock, print, log_output=False):
+                assert backlog_of(sock) == backlog
+            with evy.wsgi.Server([sock], print, log_output=False, backlog=90):
+                assert backlog_of(sock) == 90
+
+
+def backlog_of(sock):
+    """tcpi_sacked, which is the most that a listening socket lets wait."""
+    return struct.unpack_from("I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 28)[0]
 
 
 def test_several_may_share_a_port_if_all_say_so():

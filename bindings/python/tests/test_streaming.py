@@ -181,6 +181,8 @@ def test_too_long_a_body_is_cut_and_too_short_a_one_closes(serve):
         for kind in ("list", "generator"):
             assert connection.get(f"/?{kind}=6").body == b"xxxx"
             assert connection.get(f"/?{kind}=4").body == b"xxxx"
+    server.log.expect("longer than its Content-Length; the rest was dropped", 2)
+    assert len(server.log.matching("longer than")) == 2
     for kind in ("list", "generator"):
         with Connection(server) as connection:
             data, _ = connection.send(raw_request("GET", f"/?{kind}=3")).ending()

@@ -2,6 +2,7 @@
 # test_subinterpreters - a server in a subinterpreter is refused by name; the main one serves all the same.
 
 import sys
+import sysconfig
 
 import pytest
 
@@ -14,10 +15,11 @@ import sys
 sys.path[:] = {path!r}
 import evy
 with evy.listen(("127.0.0.1", 0)) as sock:
-    try:
-        evy.wsgi.Server(sock, print)
-    except RuntimeError as error:
-        print("refused:", error, flush=True)
+    for serve in (evy.wsgi.Server, evy.wsgi.server):
+        try:
+            serve(sock, print)
+        except RuntimeError as error:
+            print("refused:", error, flush=True)
 '''.format(path=sys.path)
 
 if sys.version_info >= (3, 13):
@@ -38,10 +40,13 @@ with evy.wsgi.Server(evy.listen(("127.0.0.1", 0)), print, log_output=False) as s
 
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="only CPython has subinterpreters")
-def test_a_subinterpreter_is_refused(program):
+@pytest.mark.parametrize("bridge", ["auto", "cpython", "ctypes"])
+def test_a_subinterpreter_is_refused(program, monkeypatch, bridge):
+    """Over either bridge: what serves there would be called back in the main interpreter."""
+    if bridge == "cpython" and sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("this interpreter has no such bridge")
+    monkeypatch.setenv("EVY_BRIDGE", bridge)
     started = program(PROGRAM)
     assert started.ended() == 0, started.err.lines
-    assert started.out.lines == [
-        "refused: this is subinterpreter 1: evy serves in the main interpreter of a process alone",
-        "serves: True",
-    ]
+    refused = "refused: this is subinterpreter 1: evy serves in the main interpreter of a process alone"
+    assert started.out.lines == [refused, refused, "serves: True"]

@@ -76,6 +76,22 @@ def test_as_many_handlers_side_by_side_as_threads(serve):
     assert max(most) <= 4, "the one that turns the loop may be in a handler too, for a moment"
 
 
+def test_quick_handlers_stay_on_one_thread(serve):
+    """Which saves them the way from thread to thread; now and then the loop is taken over by another."""
+    names = []
+
+    def site(env, start_response):
+        names.append(threading.current_thread().name)
+        return hello(env, start_response)
+
+    server = serve(site, threads=8)
+    with Connection(server) as one, Connection(server) as other:
+        for _ in range(200):
+            assert one.get("/").body == other.get("/").body == b"Hello"
+    counts = {name: names.count(name) for name in names}
+    assert max(counts.values()) > 300, counts
+
+
 def test_all_handlers_may_read_bodies_and_write_at_the_same_time(serve):
     """No thread is missing where each of them waits for its client."""
 

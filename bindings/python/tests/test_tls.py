@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # test_tls - wrap_ssl and HTTPS: versions, wrong files, wrong peers, and the client side.
 
+import inspect
 import socket
 import ssl
 import subprocess
@@ -50,6 +51,46 @@ def test_keyfile_comes_ahead_of_certfile(pairs):
         secure = evy.wrap_ssl(sock, str(pairs / "private.key"), str(pairs / "cert.crt"), True)
         assert secure.getsockname() == sock.getsockname()
         assert secure.fileno() == sock.fileno()
+
+
+def test_the_parameters_are_those_of_the_old_wrap_socket():
+    """Names, order and defaults of ssl.wrap_socket(); cert_reqs and ssl_version have others."""
+    parameters = inspect.signature(evy.wrap_ssl).parameters
+    old = "sock keyfile certfile server_side cert_reqs ssl_version ca_certs do_handshake_on_connect"
+    old = [*old.split(), "suppress_ragged_eofs", "ciphers"]
+    assert list(parameters)[: len(old)] == old
+    defaults = [None, None, False, None, None, None, True, True, None]
+    assert [parameters[name].default for name in old[1:]] == defaults
+
+
+def test_the_other_parameters_of_a_client(serve, pairs):
+    """A certificate of its own, ciphers, and a handshake that waits for the first byte."""
+    server = serve(site, tls=True)
+    client = evy.wrap_ssl(
+        evy.connect(("127.0.0.1", server.port)),
+        pairs / "other.key",
+        pairs / "other.crt",
+        ca_certs=pairs / "cert.crt",
+        do_handshake_on_connect=False,
+        suppress_ragged_eofs=False,
+        ciphers="ECDHE-ECDSA-AES256-GCM-SHA384",
+        server_hostname="localhost",
+    )
+    with client:
+        assert client.cipher() is None and not client.suppress_ragged_eofs
+        assert "ECDHE-ECDSA-AES128-GCM-SHA256" not in [one["name"] for one in client.context.get_ciphers()]
+        client.do_handshake()
+        client.sendall(raw_request("GET", "/", ["Connection: close"]))
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_the_handshakes_parameters_do_not_count_for_listeners(pairs):
+    with evy.listen(("127.0.0.1", 0)) as sock:
+        keywords = {"do_handshake_on_connect": False, "suppress_ragged_eofs": False}
+        secure = evy.wrap_ssl(sock, pairs / "private.key", pairs / "cert.crt", True, **keywords)
+        with evy.wsgi.Server(secure, site, log_output=False) as server:
+            with Connection(server, tls=client_context()) as connection:
+                assert connection.get("/").body == b"https on"
 
 
 def test_key_may_be_in_the_certificate_file(pairs, tmp_path):

@@ -128,6 +128,28 @@ def test_exc_info_replaces_an_answer_that_has_not_begun(serve):
     assert (answer.status, answer["X-A"], answer["X-B"], answer.body) == (503, None, "2", b"sorry")
 
 
+@pytest.mark.parametrize("threads", [8, 1])
+def test_the_head_waits_for_the_first_byte_of_the_body(serve, threads):
+    """So an application may change its mind behind empty pieces, and what fails there is a 500."""
+
+    def site(env, start_response):
+        start_response("200 OK", [("X-A", "1")])
+        yield b""
+        try:
+            raise ValueError("behind an empty piece")
+        except ValueError:
+            if env["QUERY_STRING"] == "fail":
+                raise
+            start_response("503 Service Unavailable", [("X-B", "2")], sys.exc_info())
+        yield b"sorry"
+
+    server = serve(site, threads=threads)
+    answer = answer_of(server)
+    assert (answer.status, answer["X-A"], answer["X-B"], answer.body) == (503, None, "2", b"sorry")
+    answer = answer_of(server, target="/?fail")
+    assert (answer.status, answer["X-A"], answer.body) == (500, None, b"Internal Server Error\n")
+
+
 def test_exc_info_after_the_first_byte_raises_it(serve):
     def site(env, start_response):
         start_response("200 OK", [])

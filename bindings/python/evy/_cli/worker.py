@@ -54,6 +54,7 @@ class WorkerProcess:
         self._over_before = -1
         self._is_full = threading.Event()
         self._is_over = False
+        self._is_interrupted = False
 
     def run(self) -> int:
         """Serves until the end; the exit status."""
@@ -126,7 +127,8 @@ class WorkerProcess:
             if number == signal.SIGTERM:
                 self._drain(self._settings.graceful_timeout)
             elif number in (signal.SIGQUIT, signal.SIGINT):
-                if number == signal.SIGINT:
+                if not self._is_interrupted:
+                    self._is_interrupted = True
                     hooks.call_guarded(self._settings, self._log, "worker_int", self._face)
                 self._drain(0)
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+# test_bridge_choice - which way the library takes to an application: what EVY_BRIDGE asks for, what an
+# interpreter allows, and what is said where the two do not go together.
+
+import sys
+import sysconfig
+
+import pytest
+
+REFUSED = "the bridge needs the interpreter lock, which free-threaded builds do not have"
+IS_CPYTHON = sys.implementation.name == "cpython"
+HAS_BRIDGE = IS_CPYTHON and not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+# The application says who called it: under the bridge the library does, from the thread that was lent, and
+# the frame behind it is the one that lent it; through ctypes it is Python code of this package.
+PROGRAM = """
+import http.client, os, sys, evy
+def site(env, start_response):
+    caller = sys._getframe(1).f_code.co_filename
+    body = env['wsgi.input'].read()
+    start_response('200 OK', [])
+    return [os.path.basename(caller).encode(), b' ', body]
+try:
+    server = evy.wsgi.Server(evy.listen(('127.0.0.1', 0)), site, log_output=False)
+except Exception as error:
+    print(type(error).__name__, isinstance(error, ValueError), error)
+    raise SystemExit(9)
+with server:
+    client = http.client.HTTPConnection('127.0.0.1', server.port)
+    client.request('POST', '/', b'x' * 3)
+    answer = client.getresponse()
+    print(answer.status, answer.read().decode())
+"""
+# What a build without the interpreter lock says of itself (CPython 3.13: sysconfig, and sys).
+FREE_THREADED = """
+import sys, sysconfig
+def get_config_var(name, real=sysconfig.get_config_var):
+    return 1 if name == 'Py_GIL_DISABLED' else real(name)
+sysconfig.get_config_var = get_config_var
+sys._is_gil_enabled = lambda: {has_lock}
+"""
+BRIDGED, THROUGH_CTYPES = "200 _server.py xxx", "200 _application.py xxx"
+
+
+@pytest.fixture
+def choose(program, monkeypatch):
+    """choose(bridge, interpreter) runs PROGRAM: its exit status and output. interpreter: code ahead of it."""
+
+    def run(bridge, interpreter=""):
+        if bridge is None:
+            monkeypatch.delenv("EVY_BRIDGE", raising=False)
+        else:
+            monkeypatch.setenv("EVY_BRIDGE", bridge)
+        started = program(interpreter + PROGRAM)
+        status = started.ended()
+        assert status in (0, 9), started.err.lines
+        return status, started.out.lines
+
+    return run
+
+
+@pytest.mark.skipif(not HAS_BRIDGE, reason="this interpreter has one way only")
+@pytest.mark.parametrize(
+    "bridge, said", [(None, BRIDGED), ("auto", BRIDGED), ("cpython", BRIDGED), ("ctypes", THROUGH_CTYPES)]
+)
+def test_each_choice_takes_its_way(choose, bridge, said):
+    assert choose(bridge) == (0, [said])
+
+
+@pytest.mark.skipif(not IS_CPYTHON, reason="only CPython has builds without the interpreter lock")
+@pytest.mark.parametrize("has_lock", [False, True])
+@pytest.mark.parametrize("bridge", [None, "auto", "ctypes"])
+def test_without_the_interpreter_lock_ctypes_is_the_way(choose, bridge, has_lock):
+    """Also where the lock was switched on again (PYTHON_GIL=1): its objects have another head."""
+    assert choose(bridge, FREE_THREADED.format(has_lock=has_lock)) == (0, [THROUGH_CTYPES])
+
+
+@pytest.mark.skipif(not IS_CPYTHON, reason="only CPython has builds without the interpreter lock")
+@pytest.mark.parametrize("has_lock", [False, True])
+def test_without_the_interpreter_lock_the_bridge_is_refused(choose, has_lock):
+    status, said = choose("cpython", FREE_THREADED.format(has_lock=has_lock))
+    assert (status, said) == (9, [f"ConfigError True EVY_BRIDGE=cpython: {REFUSED}"])
+
+
+@pytest.mark.skipif(HAS_BRIDGE, reason="this interpreter has the bridge")
+def test_an_interpreter_without_the_bridge(choose):
+    """Nothing is faked: this is PyPy, or a free-threaded CPython."""
+    assert choose("auto") == choose("ctypes") == (0, [THROUGH_CTYPES])
+    reason = REFUSED if IS_CPYTHON else f"{sys.implementation.name} is not CPython"
+    assert choose("cpython") == (9, [f"ConfigError True EVY_BRIDGE=cpython: {reason}"])
+
+
+@pytest.mark.parametrize("bridge", ["CPython", "swift"])
+def test_other_choices_are_named(choose, bridge):
+    said = f"ConfigError True EVY_BRIDGE is {bridge!r}: it is one of auto, cpython, ctypes"
+    assert choose(bridge) == (9, [said])
