@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // hostloop.c - a host with a loop and threads of its own; prints "ready PORT", then what it saw.
-//   hostloop step | free | work THREADS | unlent | waited | pull THREADS | wake
+//   hostloop step | free | work THREADS | unlent | waited | pull THREADS | wake | woken-step
 // A line on stdin (or its end) stops it.
 #include <evy.h>
 #include <poll.h>
@@ -39,6 +39,10 @@ static void answer(evy_req *req) {
   }
   if (strcmp(path, "/free") == 0) {
     evy_server_free(server);
+  }
+  if (strcmp(path, "/within") == 0) {
+    must(evy_server_step(server, 0) == EVY_E_STATE, "a step inside a step");
+    must(evy_server_error(server)[0] != '\0', "a step inside a step without a text");
   }
   evy_respond(req, 200, NULL, NULL, 0, path, len);
   atomic_fetch_sub(&running, 1);
@@ -237,6 +241,24 @@ static void wake(void) {
   evy_server_free(server);
 }
 
+/* A wake-up ends the step that waits, and one ahead of it the next one; neither ends the server. */
+static void woken_step(void) {
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  make(NULL, NULL);
+  sigaction(SIGUSR1, &action, NULL);
+  must(evy_server_step(server, 0) == EVY_OK, "step");
+  evy_wake(server);
+  must(evy_server_step(server, -1) == EVY_OK, "the next step, woken ahead of it");
+  printf("waiting\n");
+  must(evy_server_step(server, -1) == EVY_OK, "woken");
+  signal(SIGUSR1, SIG_IGN);
+  printf("woken\n");
+  evy_server_stop(server, 0);
+  while (evy_server_step(server, -1) != EVY_END) {
+  }
+  evy_server_free(server);
+}
+
 int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "";
   int count = argc > 2 ? atoi(argv[2]) : 0;
@@ -255,6 +277,8 @@ int main(int argc, char **argv) {
     waited();
   } else if (strcmp(mode, "wake") == 0) {
     wake();
+  } else if (strcmp(mode, "woken-step") == 0) {
+    woken_step();
   } else {
     return 2;
   }
