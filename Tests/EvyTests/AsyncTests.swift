@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// AsyncTests - handlers that are tasks: their answers, bodies as sequences, back pressure, cancellation, drain.
+// AsyncTests - handlers that are tasks: answers, bodies as sequences, back pressure, cancellation, drain.
 internal import Evy
 internal import Glibc
 internal import Synchronization

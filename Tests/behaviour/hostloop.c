@@ -28,6 +28,26 @@ static void must(bool good, const char *what) {
   }
 }
 
+static evy_req *kept;
+
+/* A thread that steps can take a socket in the handler; later it would wait for itself. */
+static void take_in_step(evy_req *req) {
+  int fd = -1;
+  must(evy_req_take_socket(req, &fd) == EVY_OK, "the socket in its handler");
+  must(write(fd, "taken", 5) == 5, "write");
+  close(fd);
+}
+
+static void answer_kept(void) {
+  int fd = 7;
+  if (kept != NULL) {
+    must(evy_req_take_socket(kept, &fd) == EVY_E_STATE && fd == -1, "the socket behind its handler");
+    must(evy_respond(kept, 200, NULL, NULL, 0, "/later", 6) == EVY_OK, "an answer between steps");
+    evy_req_release(kept);
+    kept = NULL;
+  }
+}
+
 static void answer(evy_req *req) {
   size_t len = 0;
   const char *path = evy_env_get(req, "PATH_INFO", &len);
@@ -44,7 +64,14 @@ static void answer(evy_req *req) {
     must(evy_server_step(server, 0) == EVY_E_STATE, "a step inside a step");
     must(evy_server_error(server)[0] != '\0', "a step inside a step without a text");
   }
-  evy_respond(req, 200, NULL, NULL, 0, path, len);
+  if (strcmp(path, "/take") == 0) {
+    take_in_step(req);
+  } else if (strcmp(path, "/later") == 0) {
+    evy_req_retain(req);
+    kept = req;
+  } else {
+    evy_respond(req, 200, NULL, NULL, 0, path, len);
+  }
   atomic_fetch_sub(&running, 1);
 }
 
@@ -102,6 +129,7 @@ static void step(void) {
       both[1].fd = -1;
     }
     st = evy_server_step(server, 0);
+    answer_kept();
     steps++;
   }
   must(st == EVY_END && evy_server_step(server, 0) == EVY_END, "the end");

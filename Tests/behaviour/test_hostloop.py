@@ -103,6 +103,15 @@ def test_a_step_inside_a_step_is_refused(host):
     assert stepped.stop()["hooks"] == 3
 
 
+def test_a_stepping_thread_takes_a_socket_in_its_handler_alone(host):
+    stepped = host("step")
+    ask(stepped, "/later", 3)
+    with stepped.connect() as connection:
+        connection.send(raw_request("GET", "/take"))
+        assert connection.rest() == b"taken"
+    assert stepped.stop()["hooks"] == 4
+
+
 def test_a_stepped_server_can_be_freed_by_its_handler(host):
     stepped = host("free")
     with stepped.connect() as connection:
