@@ -575,7 +575,8 @@ typedef void (*evy_body_fn)(void *user, evy_req *req, const void *data, size_t l
                             evy_status st);
 EVY_API evy_status evy_body_on_data(evy_req *req, evy_body_fn fn, void *user,
                                     evy_drop_fn drop);
-/* Back pressure: paused 1 stops the pieces (and, soon, the client), 0 lets them flow. */
+/* Back pressure: paused 1 stops the pieces (and, soon, the client), 0 lets them flow.
+ * Errors: EVY_E_ARG, EVY_E_STATE (evy_body_on_data is not in use). */
 EVY_API evy_status evy_body_pause(evy_req *req, int32_t paused);
 /* Trailer fields behind a chunked body, R4, once its end has been read; NULL: none, not yet, or
  * NULL handle.  Checked like headers and never among them; forbidden ones (see evy_resp_end) are
@@ -589,7 +590,8 @@ EVY_API const char *evy_body_trailers(evy_req *req, size_t *len);
  * Content-Length are used, its `Connection: close` is obeyed, every other hop-by-hop field is
  * dropped.  A Content-Length that is not the length of the body given is EVY_E_FIELD, and
  * after EVY_E_FIELD or EVY_E_ARG the request can still be answered.  reason NULL: the
- * standard phrase.  HEAD, 1xx, 204 and 304 never get a body on the wire. */
+ * standard phrase.  HEAD, 1xx, 204 and 304 never get a body on the wire.  Where write_timeout has
+ * ended the connection, EVY_E_TIMEOUT comes in the place of EVY_E_GONE in all that follows. */
 
 /* The whole answer in one call, copied.  headers may be NULL with length 0.
  * Errors: EVY_E_ARG (status not 200..599), EVY_E_FIELD, EVY_E_STATE (already answered),

@@ -69,6 +69,9 @@ private func shown(_ server: Server, _ name: String) throws -> String {
     #expect(try answer(.optional(authority), as: alice) == "SUCCESS CN=alice")
     #expect(try answer(.optional(authority), as: stranger) == "FAILED:self-signed certificate -")
     #expect(try answer(.required(authority), as: alice) == "SUCCESS CN=alice")
+    let inMemory = TLSOptions.PEM.memory(try run("cat", alice.certificate).output)
+    #expect(try answer(.required(inMemory), as: alice) == "SUCCESS CN=alice")
+    #expect(try answer(.required(inMemory), as: stranger).isEmpty)
     #expect(try answer(.required(authority), as: stranger).isEmpty)
     #expect(try answer(.required(authority), as: nil).isEmpty)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // hostloop.c - a host with a loop and threads of its own; prints "ready PORT", then what it saw.
-//   hostloop step | free | work THREADS | short THREADS | unlent | waited | pull THREADS | wake
+//   hostloop step | free | work THREADS | short THREADS | unlent | waited | pull THREADS | wake | woken-step
 // A line on stdin (or its end) stops it.
 #include <evy.h>
 #include <poll.h>
@@ -28,6 +28,26 @@ static void must(bool good, const char *what) {
   }
 }
 
+static evy_req *kept;
+
+/* A thread that steps can take a socket in the handler; later it would wait for itself. */
+static void take_in_step(evy_req *req) {
+  int fd = -1;
+  must(evy_req_take_socket(req, &fd) == EVY_OK, "the socket in its handler");
+  must(write(fd, "taken", 5) == 5, "write");
+  close(fd);
+}
+
+static void answer_kept(void) {
+  int fd = 7;
+  if (kept != NULL) {
+    must(evy_req_take_socket(kept, &fd) == EVY_E_STATE && fd == -1, "the socket behind its handler");
+    must(evy_respond(kept, 200, NULL, NULL, 0, "/later", 6) == EVY_OK, "an answer between steps");
+    evy_req_release(kept);
+    kept = NULL;
+  }
+}
+
 static void answer(evy_req *req) {
   size_t len = 0;
   const char *path = evy_env_get(req, "PATH_INFO", &len);
@@ -45,7 +65,18 @@ static void answer(evy_req *req) {
   if (strcmp(path, "/free") == 0) {
     evy_server_free(server);
   }
-  evy_respond(req, 200, NULL, NULL, 0, path, len);
+  if (strcmp(path, "/within") == 0) {
+    must(evy_server_step(server, 0) == EVY_E_STATE, "a step inside a step");
+    must(evy_server_error(server)[0] != '\0', "a step inside a step without a text");
+  }
+  if (strcmp(path, "/take") == 0) {
+    take_in_step(req);
+  } else if (strcmp(path, "/later") == 0) {
+    evy_req_retain(req);
+    kept = req;
+  } else {
+    evy_respond(req, 200, NULL, NULL, 0, path, len);
+  }
   atomic_fetch_sub(&running, 1);
 }
 
@@ -104,6 +135,7 @@ static void step(void) {
       both[1].fd = -1;
     }
     st = evy_server_step(server, 0);
+    answer_kept();
     steps++;
   }
   must(st == EVY_END && evy_server_step(server, 0) == EVY_END, "the end");
@@ -272,6 +304,24 @@ static void wake(void) {
   evy_server_free(server);
 }
 
+/* A wake-up ends the step that waits, and one ahead of it the next one; neither ends the server. */
+static void woken_step(void) {
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  make(NULL, NULL);
+  sigaction(SIGUSR1, &action, NULL);
+  must(evy_server_step(server, 0) == EVY_OK, "step");
+  evy_wake(server);
+  must(evy_server_step(server, -1) == EVY_OK, "the next step, woken ahead of it");
+  printf("waiting\n");
+  must(evy_server_step(server, -1) == EVY_OK, "woken");
+  signal(SIGUSR1, SIG_IGN);
+  printf("woken\n");
+  evy_server_stop(server, 0);
+  while (evy_server_step(server, -1) != EVY_END) {
+  }
+  evy_server_free(server);
+}
+
 int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "";
   int count = argc > 2 ? atoi(argv[2]) : 0;
@@ -292,6 +342,8 @@ int main(int argc, char **argv) {
     waited();
   } else if (strcmp(mode, "wake") == 0) {
     wake();
+  } else if (strcmp(mode, "woken-step") == 0) {
+    woken_step();
   } else {
     return 2;
   }

@@ -217,8 +217,37 @@ void chapter_free_order(void) {
   evy_server_free(second);
 }
 
+/* Only the process that bound the file of a unix socket removes it. */
+static void file_after_a_fork(void) {
+  char address[64];
+  evy_config *cfg = evy_config_new();
+  evy_server *server = NULL;
+  snprintf(address, sizeof address, "unix:/tmp/evy-misuse-fork-%d.sock", (int)getpid());
+  evy_config_on_request(cfg, answer_hello, NULL, NULL);
+  GIVES(EVY_OK, evy_config_listen(cfg, address, NULL));
+  for (int starts = 0; starts < 2; starts++) {
+    GIVES(EVY_OK, evy_server_new(cfg, &server));
+    if (starts) {
+      GIVES(EVY_OK, evy_server_start(server));
+    }
+    pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      evy_server_free(server);
+      _exit(0);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(access(address + 5, F_OK) == 0);
+    evy_server_free(server);
+    CHECK(access(address + 5, F_OK) != 0);
+  }
+  evy_config_free(cfg);
+}
+
 /* In a child of fork every call on a started server is refused; the parent serves on. */
 void chapter_fork(void) {
+  file_after_a_fork();
   evy_server *server = started_server(answer_hello, NULL);
   CHECK(fetch(evy_server_port(server, 0)) == 1);
   fflush(stdout);

@@ -175,7 +175,7 @@ static void vector(evy_req *req, const char *query) {
 /* ---- notices ---------------------------------------------------------------------------- */
 
 struct flow {
-  uint64_t count, written;
+  uint64_t count, written, most;
   size_t piece;
   long turns;
 };
@@ -193,6 +193,8 @@ static void flow_on(void *user, evy_req *req) {
   if (block == NULL) {
     abort();
   }
+  uint64_t waits = flow->written - (uint64_t)evy_req_stat(req, EVY_STAT_BODY_OUT);
+  flow->most = waits > flow->most ? waits : flow->most;
   flow->turns++;
   while (st == EVY_OK && flow->written < flow->count) {
     fill_pattern(block, flow->piece, flow->written);
@@ -202,6 +204,7 @@ static void flow_on(void *user, evy_req *req) {
   free(block);
   if (flow->written >= flow->count) {
     report_call(req, "turns", flow->turns);
+    report_call(req, "waited", (int64_t)flow->most);
     report_call(req, "end", evy_resp_end(req, NULL, 0));
     evy_req_release(req);
   }

@@ -313,6 +313,8 @@ def test_a_writer_goes_on_when_there_is_room(either):
         assert connection.alive()
     # A handler that a sanitizer makes slow loses the loop, and a loop of its own keeps up with it.
     assert server.call("turns") > (0 if SANITIZED else 3) and server.call("end") == "EVY_OK"
+    waited = server.call("waited")  # the least numbers are names of a status
+    assert isinstance(waited, str) or waited <= 10 << 10, "it was called above the low-water mark"
     assert server.call("on-writable-again") == "EVY_E_STATE" and server.call("on-gone-again") == "EVY_E_STATE"
 
 

@@ -105,6 +105,40 @@ def test_the_end_of_a_request_has_its_counter(watched, target, end):
     assert found[ENDS % end] == ended(found) == answered(found) == 1
 
 
+def half_a_body(connection):
+    connection.send(raw_request("POST", "/buffered", ["Content-Length: 10"]) + b"12345")
+
+
+@pytest.mark.parametrize(
+    "end, ask",
+    [
+        ("client-closed", lambda c: (half_a_body(c), c.close())),
+        ("write-timeout", lambda c: c.send(raw_request("GET", "/streamed?n=30000000"))),
+        ("read-timeout", half_a_body),
+        ("limit", lambda c: c.send(raw_request("POST", "/buffered", ["Content-Length: 2000000"]))),
+        ("protocol", lambda c: c.send(raw_request("POST", "/", ["Transfer-Encoding: chunked"]) + b"x\r\n")),
+        ("upgraded", lambda c: c.send(raw_request("GET", "/take?how=inline") + b".")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_further_end_has_its_counter(watched, end, ask):
+    server = watched(write_timeout="300ms", body_timeout="300ms", max_body_size="1m")
+    connection = Connection(server, rcvbuf=4096)
+    ask(connection)
+    found = server.settled(**{ENDS % end: 1, "evy_requests_active": 0})
+    assert ended(found) == answered(found) == found["evy_requests_total"] == 1
+    connection.close()
+
+
+@pytest.mark.parametrize("code", [204, 302, 404, 503])
+def test_each_class_of_status_has_its_counter(watched, code):
+    server = watched()
+    with Connection(server) as connection:
+        assert connection.get(f"/status?code={code}").status == code
+        found = server.settled(evy_requests_active=0, evy_requests_total=1)
+    assert found[STATUS % f"{code // 100}xx"] == answered(found) == 1
+
+
 def test_an_answer_a_client_never_takes_is_not_complete(serve):
     """One that nobody observes too: it is known by its bytes alone."""
     server = serve("--no-hooks", access=False)

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from support import Connection, one_loop, pattern, raw_request, wait_until
+from support import FACTOR, Connection, one_loop, pattern, raw_request, wait_until
 
 
 def test_blocked_handlers_do_not_stall_others(either):
@@ -122,10 +122,14 @@ def test_threads_are_capped_and_given_back(serve):
     blocked = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(6)]
     server.expect("call", count=6, step="at-gate")
     assert server.threads() <= 6 + 4, "threads beyond the cap"
+    assert server.counters()["evy_threads"] >= 6
     server.command("open", 1)
     for connection in blocked:
         connection.response()
         connection.close()
+    with Connection(server) as connection:
+        assert connection.alive()
+    wait_until(lambda: server.counters()["evy_threads"] <= 2, "the rush's threads to go", 40 * FACTOR)
     with Connection(server) as connection:
         assert connection.alive()
 

@@ -97,6 +97,21 @@ def test_an_idle_stepped_server_is_not_stepped(host):
     assert stepped.stop()["steps"] < 30
 
 
+def test_a_step_inside_a_step_is_refused(host):
+    stepped = host("step")
+    ask(stepped, "/within", 3)
+    assert stepped.stop()["hooks"] == 3
+
+
+def test_a_stepping_thread_takes_a_socket_in_its_handler_alone(host):
+    stepped = host("step")
+    ask(stepped, "/later", 3)
+    with stepped.connect() as connection:
+        connection.send(raw_request("GET", "/take"))
+        assert connection.rest() == b"taken"
+    assert stepped.stop()["hooks"] == 4
+
+
 def test_a_stepped_server_can_be_freed_by_its_handler(host):
     stepped = host("free")
     with stepped.connect() as connection:
@@ -188,8 +203,9 @@ def test_what_nobody_pulls_is_cut_with_the_server(host):
     "-fsanitize=thread" in os.environ.get("EVY_CFLAGS", ""),
     reason="ThreadSanitizer keeps a signal back while its thread waits in a system call it does not know",
 )
-def test_wake_ends_a_wait_from_a_signal_handler(host):
-    woken = host("wake")
+@pytest.mark.parametrize("mode", ["wake", "woken-step"], ids=["next", "step"])
+def test_wake_ends_a_wait_from_a_signal_handler(host, mode):
+    woken = host(mode)
     assert woken.process.stdout.readline() == "waiting\n"
     deadline = time.monotonic() + PATIENCE
     while woken.process.poll() is None and time.monotonic() < deadline:
@@ -203,5 +219,5 @@ def test_wake_ends_a_wait_from_a_signal_handler(host):
 
 
 def test_tasks_and_timers_keep_their_promises(programs):
-    run = subprocess.run([programs["tasks"], "20000"], capture_output=True, text=True, timeout=3 * PATIENCE)
+    run = subprocess.run([programs["tasks"], "100000"], capture_output=True, text=True, timeout=3 * PATIENCE)
     assert run.returncode == 0 and not SANITIZER.search(run.stderr.encode()), run.stdout + run.stderr

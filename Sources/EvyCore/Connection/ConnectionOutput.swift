@@ -17,7 +17,8 @@ extension UnsafeMutablePointer<Reactor> {
         let count = exchange.pointee.out.count
         if count > 0, exchange.pointee.sending.isEmpty {
             if exchange.pointee.account.firstByteAt < 0 {
-                exchange.pointee.account.firstByteAt = loop.pointee.now
+                // Not the turn's time: the handler may have had this turn to itself.
+                exchange.pointee.account.firstByteAt = Clock.monotonicNanoseconds
             }
             if worker.batchTakes(exchange.pointee.out.readable) {
                 exchange.pointee.out.clear(keepingCapacity: 4096)
