@@ -336,8 +336,8 @@ EVY_API evy_status evy_server_step(evy_server *s, int64_t wait_ms);
  * until the server has stopped; also before evy_server_start, which it then waits for.  With option
  * lent_threads host code runs on such threads alone (best for Python, Ruby, the JVM, where a
  * callback on a foreign thread is dear): lend one more than handlers shall run side by side, for
- * one always serves the loop.  Of
- * several loops (option loops) it serves one, that with the fewest lent threads.
+ * one always serves the loop, and more when evy_server_short says so.  Of several loops (option
+ * loops) it serves one, that which is short of threads, or has fewest.
  * Errors: EVY_E_ARG, EVY_E_STATE (the server is stepped, or the thread is in one of its handlers),
  * EVY_E_NOMEM, EVY_E_FORKED. */
 EVY_API evy_status evy_server_work(evy_server *s);

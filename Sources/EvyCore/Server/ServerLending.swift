@@ -5,7 +5,8 @@
 internal import Synchronization
 
 extension Server {
-    /// The calling thread is one of the server's until it has stopped: for the loop that has fewest.
+    /// The calling thread is one of the server's until it has stopped: for a loop that is short of them, or the
+    /// one that has fewest.
     func lend() throws(ServerError) {
         let loop = try gate.withLock { () throws(ServerError) -> ServerLoop in
             guard !isStepped else {
@@ -14,7 +15,8 @@ extension Server {
             guard !isMember else {
                 throw ServerError(kind: .state, text: "a handler's thread is the server's already")
             }
-            let poorest = loops.min { $0.lentCount < $1.lentCount } ?? loops[0]
+            let short = loops.first { loop in loop.crew.gate.withLock { loop.crew.couldUseMore } }
+            let poorest = short ?? loops.min { $0.lentCount < $1.lentCount } ?? loops[0]
             poorest.lentCount += 1
             return poorest
         }
