@@ -108,11 +108,11 @@ check_workers() {
     # The end: what is queued and worked on is still answered.
     kill "${asked[1]}"
     wait_for "free workers" counts "0 queued, 0 worked on"
-    for i in 5 6 7 8; do ask 300 "$i"; done
+    for i in 5 6 7 8; do ask 1500 "$i"; done
     wait_for "work at the end" counts "2 queued, 2 worked on"
     kill "$server"
     wait "${asked[@]:5}"
-    same "answers at the end" "$(cat "$folder"/answer[5-8] | grep -c '^worked for 300 ms$')" 4
+    same "answers at the end" "$(cat "$folder"/answer[5-8] | grep -c '^worked for 1500 ms$')" 4
     wait "$server" || fail "exit status $?"
     server=
     same "its last words" "$(tail -n 1 "$folder/out")" "ended after 9 jobs"

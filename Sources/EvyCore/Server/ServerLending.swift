@@ -5,8 +5,8 @@
 internal import Synchronization
 
 extension Server {
-    /// The calling thread is one of the server's until it has stopped: for a loop that is short of them, or the
-    /// one that has fewest.
+    /// The calling thread is one of the server's until it has stopped: for a loop that is short of them, or
+    /// the one that has fewest.
     func lend() throws(ServerError) {
         let loop = try gate.withLock { () throws(ServerError) -> ServerLoop in
             guard !isStepped else {

@@ -73,7 +73,8 @@ import Testing
     private let samples: [(String, String)] = [
         ("lent_threads", "on"), ("pull", "yes"),
         ("loops", "2"), ("drain_delay", "1s"),
-        ("threads", "8"), ("backlog", "50"), ("max_connections", "1024"), ("keep_alive", "off"),
+        ("threads", "8"), ("waiting_threads", "9"), ("backlog", "50"), ("max_connections", "1024"),
+        ("keep_alive", "off"),
         ("max_requests_per_connection", "1000"), ("max_http_version", "1.0"), ("max_request_line", "4096"),
         ("max_header_line", "16k"), ("max_header_size", "128K"), ("max_headers", "64"),
         ("header_size_status", "400"),
