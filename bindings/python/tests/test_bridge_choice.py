@@ -39,7 +39,7 @@ def get_config_var(name, real=sysconfig.get_config_var):
 sysconfig.get_config_var = get_config_var
 sys._is_gil_enabled = lambda: {has_lock}
 """
-BRIDGED, THROUGH_CTYPES = "200 _server.py xxx", "200 _application.py xxx"
+BRIDGED, THROUGH_CTYPES = "200 _lending.py xxx", "200 _application.py xxx"
 
 
 @pytest.fixture

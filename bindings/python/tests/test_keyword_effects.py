@@ -363,4 +363,4 @@ def test_limits_and_deadlines_by_name(served):
             assert connection.send(raw_request("POST", "/", fields)).response().status == status
     with Connection(server) as connection:
         assert connection.send(b"GET / HTTP/1.1\r\n").response().status == 408
-    assert sum(thread.name.startswith("evy-") for thread in threading.enumerate()) == 5
+    assert sum(thread.name.startswith("evy-") for thread in threading.enumerate()) == 3 + 3

@@ -55,14 +55,13 @@ class Lender:
 
     def begin(self, handle: int) -> None:
         """By one who has entered. Errors: RuntimeError (no thread), and what a signal handler raises."""
-        for _ in range(self._count):
-            self._add(self._work, handle)
+        for number in range(self._count):
+            self._add(str(number), self._work, handle)
         if self._grows:
-            self._add(self._add_on_demand, handle)
+            self._add("lender", self._add_on_demand, handle)
 
-    def _add(self, run: Callable[[int], None], handle: int) -> None:
-        name = f"evy-{len(self.threads)}"
-        thread = threading.Thread(target=run, args=(handle,), name=name, daemon=True)
+    def _add(self, name: str, run: Callable[[int], None], handle: int) -> None:
+        thread = threading.Thread(target=run, args=(handle,), name="evy-" + name, daemon=True)
         thread.start()
         self.threads.append(thread)
 
@@ -80,7 +79,7 @@ class Lender:
             return
         while lib.evy_server_short(handle, -1) == _lib.OK:
             try:
-                self._add(self._work, handle)
+                self._add(str(len(self.threads) - 1), self._work, handle)
             except RuntimeError:  # the system has none, and requests wait: perhaps a moment later
                 time.sleep(_PAUSE_SECONDS)
         self.leave()
