@@ -126,6 +126,20 @@ def test_an_idle_server_sleeps(serve):
         assert server.cpu_seconds() - spent < 0.05
 
 
+@pytest.mark.parametrize("loops", [1, 2])
+def test_a_socket_that_its_owner_makes_wait_holds_up_nobody(serve, loops):
+    """Whether accept waits is told by the socket, which others have too: a parent, or a sibling that sets it
+    up for itself."""
+    with socket.socket() as mine:
+        mine.bind(("127.0.0.1", 0))
+        mine.listen(8)
+        server = serve("--listen-fd", str(mine.fileno()), pass_fds=(mine.fileno(),), loops=loops)
+        for _ in range(3):
+            mine.setblocking(True)
+            with Connection(port=server.ports[0]) as one, Connection(port=server.ports[0]) as other:
+                assert one.alive() and other.alive() and one.alive()
+
+
 @one_loop
 def test_a_listener_that_is_shut_for_good_is_told_once_and_harms_nobody(serve):
     """Its owner shuts the adopted socket: accept fails with EINVAL for ever, which no waiting mends."""

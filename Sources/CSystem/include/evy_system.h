@@ -193,6 +193,10 @@ static inline int evy_socket_pair(int *loop_end, int *lent_end) {
     *lent_end = pair[1];
     return 0;
 }
+static inline void evy_set_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK)) fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
 static inline void evy_set_blocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK); }
 /* The listening socket takes no SYN any more; handshakes under way still come to their end. Nobody is
  * refused: who knocks does so again a second later. 0 or -errno. */

@@ -58,6 +58,9 @@ extension UnsafeMutablePointer<Reactor> {
                 pointee.counters.add(.acceptPauses)
                 return watchListeners(false)
             }
+            // Whether accept waits is a property of the socket, not of our descriptor: any of those who have
+            // the socket may have changed it, and the loop would wait for the next client.
+            if listener.isAdopted { SystemCalls.setNonBlocking(listener.descriptor) }
             var peer = evy_address()
             let descriptor = SystemCalls.accept(listener.descriptor, peer: &peer)
             if descriptor >= 0 {
@@ -119,9 +122,21 @@ extension UnsafeMutablePointer<Reactor> {
             if SystemCalls.ignoreNewcomers(listener.descriptor) == 0 { shares = true }
         }
         if !isCut { acceptRest() }
-        guard shares else { return closeListeners() }
+        guard shares else {
+            watchListeners(false)
+            if !isCut, pointee.settings.sharesListeners { acceptWoken() }
+            return closeListeners()
+        }
         watchListeners(true)
         loop.pointee.deadlines.set(Reactor.partingIndex, deadline: nowMilliseconds + Self.partingTime)
+    }
+
+    /// Of those who wait exclusively the kernel wakes one: what this loop was woken for, and has not looked
+    /// at yet, nobody else would hear of.
+    private func acceptWoken() {
+        for (index, listener) in pointee.listeners.enumerated() where listener.parting == .leave {
+            accept(on: index, atMost: Self.sharedAcceptsPerTurn)
+        }
     }
 
     /// The last look at what the kernel holds for listeners that nobody else has.

@@ -53,6 +53,7 @@ enum SystemCalls {
         evy_socket_pair(&loopEnd, &lentEnd)
     }
 
+    static func setNonBlocking(_ fd: Int32) { evy_set_nonblocking(fd) }
     static func setBlocking(_ fd: Int32) { evy_set_blocking(fd) }
 
     static func accept(_ listener: Int32, peer: inout evy_address) -> Int32 { evy_accept(listener, &peer) }

@@ -15,6 +15,8 @@ final class Listener {
     /// Every connection begins with a PROXY protocol header.
     let takesProxyHeader: Bool
     let parting: Parting
+    /// The host has it too, and whoever the host gave it to.
+    let isAdopted: Bool
     private let file: SocketFile?
 
     /// What becomes, at a stop, of clients that have connected and were not accepted yet: the kernel resets
@@ -33,6 +35,7 @@ final class Listener {
         file = socket.file
         self.tls = tls
         self.takesProxyHeader = takesProxyHeader
+        isAdopted = socket.isAdopted
         let sharesPort = SystemCalls.sharesPort(descriptor)
         if socket.isAdopted {
             parting = sharesPort ? .takeRest : .leave
@@ -54,6 +57,7 @@ final class Listener {
         tls = original.tls
         takesProxyHeader = original.takesProxyHeader
         parting = original.parting
+        isAdopted = original.isAdopted
         local = original.local
         text = original.text
     }
