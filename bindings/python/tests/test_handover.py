@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # test_handover - a program binds a socket, children serve it, and are replaced under load: nobody notices.
 
+import sys
 import threading
 import time
 
@@ -10,6 +11,8 @@ from client import FACTOR, Connection, raw_request, wait_until
 
 REPLACEMENTS = 4
 LONG_SECONDS = 3
+# PyPy takes its time to end.
+SPARE_SECONDS = 2 if sys.implementation.name == "pypy" else 1
 
 # A child: it serves the socket whose descriptor it is given until SIGTERM, and drains then.
 CHILD = """
@@ -63,7 +66,7 @@ def test_children_are_replaced_under_load(program):
                 assert connection.response().body == b"waited"
                 connection.close()
                 assert old.ended() == 0 and not old.err.matching("Traceback"), old.err.lines
-                assert time.monotonic() - begun < (LONG_SECONDS + 1) * FACTOR
+                assert time.monotonic() - begun < (LONG_SECONDS + SPARE_SECONDS) * FACTOR
                 load.passed()
     assert not load.refused, load.refused[:3]
     assert not load.cut, load.cut[:3]
