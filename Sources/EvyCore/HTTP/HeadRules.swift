@@ -87,7 +87,7 @@ struct HeadRules: BitwiseCopyable {
         if head.authority.isEmpty { head.authority = host }
         head.framing = try framing.decide(minorVersion: head.minorVersion)
         // HTTP/1.0 knows no Expect: a proxy may have passed it on without understanding it.
-        if expectsOther, isHTTP11 { throw .expectationFailed }
+        if expectsOther, isHTTP11, !laxness.contains(.allowUnknownExpect) { throw .expectationFailed }
         var hasBody = false
         switch head.framing {
         case .none: break

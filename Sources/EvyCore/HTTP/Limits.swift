@@ -43,4 +43,6 @@ struct HTTPLaxness: OptionSet, BitwiseCopyable {
     static var underscoreRefuse: HTTPLaxness { HTTPLaxness(rawValue: 1 << 5) }
     /// A field name with `_` reaches the environ. The parser does not look at this one.
     static var underscoreAllow: HTTPLaxness { HTTPLaxness(rawValue: 1 << 6) }
+    /// What is expected beside 100-continue is not promised, and not refused.
+    static var allowUnknownExpect: HTTPLaxness { HTTPLaxness(rawValue: 1 << 7) }
 }

@@ -113,6 +113,7 @@ extension Settings {
     private static func laxness(_ options: Options) -> HTTPLaxness {
         var laxness: HTTPLaxness = []
         if options.allowMissingHost { laxness.insert(.allowMissingHost) }
+        if options.allowUnknownExpect { laxness.insert(.allowUnknownExpect) }
         if options.allowBareLf { laxness.insert(.allowBareLF) }
         if options.allowObsFold { laxness.insert(.allowObsFold) }
         if options.lenientContentLength { laxness.insert(.lenientContentLength) }

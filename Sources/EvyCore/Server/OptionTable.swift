@@ -238,6 +238,9 @@ extension Options {
             "allow_missing_host", .bool(\.allowMissingHost), "false",
             "take HTTP/1.1 requests without a Host header"),
         OptionRow(
+            "allow_unknown_expect", .bool(\.allowUnknownExpect), "false",
+            "pass over what Expect asks for beside 100-continue, instead of 417"),
+        OptionRow(
             "allow_bare_lf", .bool(\.allowBareLf), "false",
             "take LF alone as a line end in request heads"),
         OptionRow(

@@ -64,6 +64,7 @@ struct Options: Sendable {
     var underscoreHeaders = UnderscoreHeaders.drop
     var headerJoin = HeaderJoin.commaSpace
     var allowMissingHost = false
+    var allowUnknownExpect = false
     var allowBareLf = false
     var allowObsFold = false
     var lenientContentLength = false

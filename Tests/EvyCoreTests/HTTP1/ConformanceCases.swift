@@ -102,6 +102,7 @@ struct ConformanceCase: CustomStringConvertible, Sendable {
             case "allow_bare_lf": feed.laxness.insert(.allowBareLF)
             case "allow_obs_fold": feed.laxness.insert(.allowObsFold)
             case "allow_missing_host": feed.laxness.insert(.allowMissingHost)
+            case "allow_unknown_expect": feed.laxness.insert(.allowUnknownExpect)
             case "allow_encoded_nul": feed.laxness.insert(.allowEncodedNUL)
             case "lenient_content_length": feed.laxness.insert(.lenientContentLength)
             case "underscore_headers": feed.laxness.insert(.underscoreRefuse)

@@ -87,6 +87,7 @@ import Testing
         ("access_log", "fd:3"), ("access_log_format", "%(method)s"), ("log_x_forwarded_for", "1"),
         ("error_log", "/var/log/evy.log"), ("log_level", "debug"), ("underscore_headers", "refuse"),
         ("header_join", "comma"), ("allow_missing_host", "true"), ("allow_bare_lf", "true"),
+        ("allow_unknown_expect", "true"),
         ("allow_obs_fold", "true"), ("lenient_content_length", "true"), ("allow_encoded_nul", "true"),
         ("server_protocol_fixed", "TRUE"),
         ("proxy_protocol", "require"), ("trusted_proxies", "10.0.0.0/8, unix"),

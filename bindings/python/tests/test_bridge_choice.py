@@ -8,6 +8,7 @@ import sysconfig
 import pytest
 
 REFUSED = "the bridge needs the interpreter lock, which free-threaded builds do not have"
+UNTRIED = "this Python is a free-threaded build, on which evy was never tried: EVY_BRIDGE=ctypes does so"
 IS_CPYTHON = sys.implementation.name == "cpython"
 HAS_BRIDGE = IS_CPYTHON and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
@@ -69,10 +70,11 @@ def test_each_choice_takes_its_way(choose, bridge, said):
 
 @pytest.mark.skipif(not IS_CPYTHON, reason="only CPython has builds without the interpreter lock")
 @pytest.mark.parametrize("has_lock", [False, True])
-@pytest.mark.parametrize("bridge", [None, "auto", "ctypes"])
-def test_without_the_interpreter_lock_ctypes_is_the_way(choose, bridge, has_lock):
+def test_a_build_without_the_interpreter_lock_has_to_be_asked_for(choose, has_lock):
     """Also where the lock was switched on again (PYTHON_GIL=1): its objects have another head."""
-    assert choose(bridge, FREE_THREADED.format(has_lock=has_lock)) == (0, [THROUGH_CTYPES])
+    interpreter = FREE_THREADED.format(has_lock=has_lock)
+    assert choose(None, interpreter) == choose("auto", interpreter) == (9, [f"ConfigError True {UNTRIED}"])
+    assert choose("ctypes", interpreter) == (0, [THROUGH_CTYPES])
 
 
 @pytest.mark.skipif(not IS_CPYTHON, reason="only CPython has builds without the interpreter lock")
@@ -85,7 +87,8 @@ def test_without_the_interpreter_lock_the_bridge_is_refused(choose, has_lock):
 @pytest.mark.skipif(HAS_BRIDGE, reason="this interpreter has the bridge")
 def test_an_interpreter_without_the_bridge(choose):
     """Nothing is faked: this is PyPy, or a free-threaded CPython."""
-    assert choose("auto") == choose("ctypes") == (0, [THROUGH_CTYPES])
+    assert choose("ctypes") == (0, [THROUGH_CTYPES])
+    assert choose("auto") == ((9, [f"ConfigError True {UNTRIED}"]) if IS_CPYTHON else choose("ctypes"))
     reason = REFUSED if IS_CPYTHON else f"{sys.implementation.name} is not CPython"
     assert choose("cpython") == (9, [f"ConfigError True EVY_BRIDGE=cpython: {reason}"])
 

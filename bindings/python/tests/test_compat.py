@@ -71,6 +71,12 @@ def test_a_missing_host_is_served(serve, compat):
         assert connection.response().status == (200 if compat else 400)
 
 
+def test_other_expectations_are_passed_over(serve, compat):
+    with Connection(serve(Site(), compat=compat)) as connection:
+        connection.send(raw_request("GET", "/", ["Expect: miracles"]))
+        assert connection.response().status == (200 if compat else 417)
+
+
 @pytest.mark.parametrize("threads", [8, 1])
 def test_chunked_bodies_are_live_where_bodies_can_be(serve, compat, threads):
     seen = []

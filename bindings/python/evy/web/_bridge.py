@@ -118,7 +118,13 @@ def attach(config: Config, application: Application, needs_python: str | None) -
     choice = os.environ.get("EVY_BRIDGE", "auto")
     if choice not in CHOICES:
         raise _errors.ConfigError(f"EVY_BRIDGE is {choice!r}: it is one of {', '.join(CHOICES)}")
-    if choice == "ctypes" or needs_python is not None:
+    if choice == "ctypes":
+        return False
+    if choice == "auto" and sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise _errors.ConfigError(
+            "this Python is a free-threaded build, on which evy was never tried: EVY_BRIDGE=ctypes does so"
+        )
+    if needs_python is not None:
         return False
     try:
         bridge = Bridge(application)

@@ -21,6 +21,7 @@ COMPAT_OPTIONS = {
     "header_join": "comma",
     "header_size_status": 400,
     "allow_missing_host": True,
+    "allow_unknown_expect": True,
 }
 COMPAT_PIECE_BYTES_MIN = 4096
 COMPAT_CONNECTIONS_MAX = 1024
