@@ -8,7 +8,7 @@ scratch=.build-$1
 TSAN_OPTIONS="suppressions=$PWD/Tests/thread.supp"
 EVY_TIME_FACTOR=2
 export TSAN_OPTIONS EVY_TIME_FACTOR
-swift test --disable-xctest --sanitize="$1" --scratch-path "$scratch"
+Tests/unit.sh --sanitize="$1" --scratch-path "$scratch"
 
 swift build --product evy --sanitize="$1" --scratch-path "$scratch"
 EVY_LIB_DIR=$PWD/$scratch/debug
