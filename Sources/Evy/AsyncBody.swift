@@ -77,7 +77,13 @@ private final class BodyPipe: Sendable {
             return !state.hasBegun
         }
         guard isFirst else { return }
-        try pending.request.onBody { [self] request, event in
+        // The request keeps the callback: a pipe that this kept would keep the request for ever.
+        try pending.request.onBody { [weak self] request, event in
+            guard let self else {
+                // Nobody iterates any more.
+                if case .piece = event { try? request.pauseBody() }
+                return
+            }
             switch event {
             case .piece(let bytes): take(Array(bytes), request)
             case .end: finish(.success(()))

@@ -164,16 +164,23 @@ void count_task_drop(void *user) {
   }
 }
 
+/* Of a task that answers: the request may be over, and was kept for it. */
+static void count_answer_drop(void *user) {
+  evy_req_release(((struct visit *)user)->req);
+  count_task_drop(user);
+}
+
 void answer_by_task(struct visit *visit) {
   evy_server *server = evy_req_server(visit->req);
   evy_req *req = visit->req;
   hold(visit);
+  evy_req_retain(req);
   visit_keep(visit);
   atomic_fetch_add(&book->tasks_due, 1);
   int64_t status =
       visit->kind == K_POST
-          ? evy_loop_post(server, req, respond_in_task, visit, count_task_drop)
-          : evy_timer_start(server, visit->seed % 4, 0, respond_in_task, visit, count_task_drop);
+          ? evy_loop_post(server, req, respond_in_task, visit, count_answer_drop)
+          : evy_timer_start(server, visit->seed % 4, 0, respond_in_task, visit, count_answer_drop);
   /* From here on the visit may be over. */
   if (status < 0) {
     fault("a task was refused: %s", evy_strname((evy_status)status));
