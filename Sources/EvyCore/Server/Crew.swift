@@ -225,7 +225,6 @@ final class Crew: @unchecked Sendable {
     private func countLent(_ change: Int) {
         gate.withLock {
             lentCount += change
-            countSlots()
             endEvent.pointee.signal()
         }
     }
@@ -241,6 +240,7 @@ final class Crew: @unchecked Sendable {
         guard let worker = gate.withLock({ spareWorkers.popLast() }) ?? makeWorker() else { return false }
         gate.lock()
         members.insert(Thread.current)
+        countSlots()
         while true {
             if isLeaderless {
                 isLeaderless = false
@@ -271,6 +271,7 @@ final class Crew: @unchecked Sendable {
             }
         }
         members.remove(Thread.current)
+        countSlots()
         let isNeeded = isOver || spareWorkers.isEmpty
         if isNeeded { spareWorkers.append(worker) } else { workers.removeAll { $0 == worker } }
         gate.unlock()

@@ -30,18 +30,22 @@ extension Crew {
         gate.unlock()
     }
 
-    /// Lock held. Lent threads are as many as there are, and one of them has to hold the loop.
+    /// Lock held. Lent threads are as many as there are, and one of them has to hold the loop. One that is on
+    /// its way here could not take the loop from a handler yet, and does not count.
     func countSlots() {
         guard !makesThreads else { return }
-        let free = lentCount - waitingCount - 1
+        let free = members.count - waitingCount - 1
         slots.store(min(limit, max(waitingCount > 0 ? 0 : 1, free)), ordering: .relaxed)
     }
 
     // MARK: More lent threads
 
-    /// Lock held. Callbacks wait that might run, were there a thread for them.
+    /// Lock held. Callbacks wait that might run, were there a thread for them. Never more than all that may
+    /// run or wait, one for the loop and a spare: on a busy machine those there are may just not have got a
+    /// processor yet.
     var couldUseMore: Bool {
-        !makesThreads && !queue.isEmpty && offLoop.load(ordering: .relaxed) < limit
+        guard !makesThreads, lentCount < limit + waitingCount + 2 else { return false }
+        return !queue.isEmpty && offLoop.load(ordering: .relaxed) < limit
     }
 
     /// Lock held. At the second look in a row the host is asked for a thread.
