@@ -4,7 +4,8 @@
  *   GET /  13 bytes     GET /1m  1 MiB of memory     POST any  the body's length     GET /1f  FILE
  *   GET /slow  every 5000th sleeps for 50 ms     GET /spin  computes for 100 us
  *   GET /later  is answered by a thread of the host
- * SIGUSR1 makes it write what malloc has given out to stdout: "HEAP bytes". */
+ * SIGUSR1 makes it write what malloc has given out to stdout: "HEAP bytes"; SIGUSR2 makes it read its
+ * certificate again, and write "RELOAD done" or "RELOAD" and why not. */
 #define _GNU_SOURCE
 #include <evy.h>
 #include <fcntl.h>
@@ -117,6 +118,7 @@ int main(int argc, char **argv) {
     int got;
     sigemptyset(&report);
     sigaddset(&report, SIGUSR1);
+    sigaddset(&report, SIGUSR2);
     sigprocmask(SIG_BLOCK, &report, NULL);
     file = open(argv[4], O_RDONLY | O_CLOEXEC);
     memset(megabyte, 'x', sizeof megabyte);
@@ -138,13 +140,17 @@ int main(int argc, char **argv) {
         return fail("server", evy_config_error(cfg));
     }
     evy_config_free(cfg);
-    evy_tls_free(tls);
     pthread_t answerer;
     pthread_create(&answerer, NULL, answer_later, NULL);
     if (evy_server_start(server) < 0) return fail("start", evy_server_error(server));
     while (sigwait(&report, &got) == 0) {
-        struct mallinfo2 made = mallinfo2();
-        printf("HEAP %zu\n", made.uordblks + made.hblkhd);
+        if (got == SIGUSR1) {
+            struct mallinfo2 made = mallinfo2();
+            printf("HEAP %zu\n", made.uordblks + made.hblkhd);
+        } else {
+            int reloaded = evy_tls_reload(tls) == EVY_OK;
+            printf("RELOAD %s\n", reloaded ? "done" : evy_tls_error(tls));
+        }
         fflush(stdout);
     }
     return 0;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # test_answers - the further ways to answer: informational answers, trailers, lent memory, files, notices.
 
+import socket
+
 import pytest
 from support import SANITIZED, Connection, chunks, pattern, raw_request
 
@@ -213,6 +215,29 @@ def test_pipelined_answers_of_all_kinds_keep_their_order(either, pattern_file):
         connection.send(b"".join(raw_request("GET", target) for target in targets))
         sizes = [len(connection.response().body) for _ in targets]
     assert sizes == [15, 200_000, 15, 90_000, 10, 3_000_000, 15]
+
+
+@pytest.mark.parametrize("congestion", ["reno", "bbr"])
+def test_large_answers_under_each_congestion_control(serve, pattern_file, congestion):
+    """Connections inherit it from their listener; under bbr the head is sent ahead of the body."""
+    with socket.socket() as mine:
+        try:
+            mine.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
+        except OSError as missing:
+            pytest.skip(f"{congestion}: {missing.strerror}")
+        mine.bind(("127.0.0.1", 0))
+        server = serve("--listen-fd", str(mine.fileno()), pass_fds=(mine.fileno(),))
+        with Connection(port=mine.getsockname()[1]) as connection:
+            for target in (f"/file?path={pattern_file}&declared=3000000", "/lent?n=3000000", "/lent?n=65535",
+                           f"/mixed?n=900000&piece=90000&file={pattern_file}"):  # fmt: skip
+                answer = connection.get(target)
+                assert answer.body == pattern(len(answer.body)) and len(answer.body) >= 65535
+                path = target.partition("?")[0]
+                stats = server.expect("hook", name="figures", path=path)["stats"]
+                assert stats["end"] == 0
+            assert connection.alive()
+        counted = [event["stats"]["wire_out"] for event in server.select("hook", name="figures", path="/file")]
+        assert counted and counted[0] > 3_000_000
 
 
 @pytest.mark.parametrize(

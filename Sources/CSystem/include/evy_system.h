@@ -216,6 +216,12 @@ static inline int evy_shares_port(int fd) {
     socklen_t n = sizeof value;
     return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, &n) == 0 && value != 0;
 }
+/* Whether the connections of a listening socket get their congestion control from the bbr family. */
+static inline int evy_paces_by_bbr(int fd) {
+    char name[16] = "";
+    socklen_t n = sizeof name;
+    return getsockopt(fd, IPPROTO_TCP, 13 /* TCP_CONGESTION */, name, &n) == 0 && memcmp(name, "bbr", 3) == 0;
+}
 static inline int evy_socket_error(int fd) {
     int e = 0;
     socklen_t n = sizeof e;

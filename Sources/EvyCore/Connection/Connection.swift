@@ -21,6 +21,7 @@ struct Connection: ~Copyable {
         static let inputLost = Flags(rawValue: 16)  // input is left unread: closing at once would reset
         static let proxyHeader = Flags(rawValue: 32)  // its PROXY protocol header is still to come
         static let pipelines = Flags(rawValue: 64)  // so many requests at a time that others would wait
+        static let headAhead = Flags(rawValue: 128)  // ahead of a large body, in a packet of its own
     }
 
     let index: UInt32
@@ -64,7 +65,7 @@ struct Connection: ~Copyable {
     var token: UInt64 { UInt64(generation) << 32 | UInt64(index) }
     var isIdle: Bool {
         current == nil && firstUnsent == nil && backlog.isEmpty
-            && flags.isSubset(of: [.proxyHeader, .pipelines])
+            && flags.isSubset(of: [.proxyHeader, .pipelines, .headAhead])
     }
 }
 

@@ -187,6 +187,7 @@ extension UnsafeMutablePointer<Reactor> {
             return close(connection)
         }
         if listener.takesProxyHeader { connection.pointee.flags.insert(.proxyHeader) }
+        if listener.pacesByBBR { connection.pointee.flags.insert(.headAhead) }
         guard
             loop.pointee.poll.add(descriptor, connection.pointee.interest, token: connection.pointee.token)
                 == 0

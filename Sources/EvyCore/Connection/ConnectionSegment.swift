@@ -8,6 +8,8 @@ internal import Glibc
 extension UnsafeMutablePointer<Reactor> {
     /// What one connection may take from files in one turn, so that a fast client does not starve others.
     static var segmentBytesPerTurn: Int { 1 << 20 }
+    /// Several packets, whatever their size.
+    private static var largeBody: Int { 64 << 10 }
     /// A piece to read and encrypt at a time.
     static var fileReadMax: Int { 32 << 10 }
 
@@ -17,8 +19,30 @@ extension UnsafeMutablePointer<Reactor> {
         guard let exchange = connection.pointee.current, let segment = exchange.pointee.segment else {
             return flush(connection)
         }
+        if let stopped = sendHead(connection, ahead: segment) { return stopped }
         return segment.pointee.isFile
             ? flushFile(connection, exchange, segment) : flushMemory(connection, exchange, segment)
+    }
+
+    /// The batch ahead of a file, or of memory that is better sent without it; nil when it is gone.
+    ///
+    /// The kernel may wait for the file to fill the packet. Not so under bbr: docs/decisions/0009-heads-and-bbr.md.
+    private func sendHead(_ connection: ConnectionRef, ahead segment: SegmentRef) -> Flushed? {
+        let worker = pointee.worker
+        let batchCount = worker.pointee.batch.count
+        let isPaced = connection.pointee.flags.contains(.headAhead)
+        guard batchCount > 0,
+            segment.pointee.isFile || isPaced && segment.pointee.bytes.count >= Self.largeBody
+        else { return nil }
+        let bytes = worker.pointee.batch.readable
+        let sent =
+            isPaced
+            ? SystemCalls.send(connection.pointee.descriptor, bytes)
+            : SystemCalls.sendMore(connection.pointee.descriptor, bytes)
+        guard sent >= 0 else { return sendFailed(connection, -sent) }
+        worker.pointee.batch.consume(sent)
+        book(connection, sent)
+        return sent < batchCount ? block(connection, progressed: sent > 0) : nil
     }
 
     private func flushMemory(
@@ -45,15 +69,6 @@ extension UnsafeMutablePointer<Reactor> {
     private func flushFile(
         _ connection: ConnectionRef, _ exchange: ExchangeRef, _ segment: SegmentRef
     ) -> Flushed {
-        let worker = pointee.worker
-        let batchCount = worker.pointee.batch.count
-        if batchCount > 0 {
-            let sent = SystemCalls.sendMore(connection.pointee.descriptor, worker.pointee.batch.readable)
-            guard sent >= 0 else { return sendFailed(connection, -sent) }
-            worker.pointee.batch.consume(sent)
-            book(connection, sent)
-            if sent < batchCount { return block(connection, progressed: sent > 0) }
-        }
         var budget = Self.segmentBytesPerTurn
         while !segment.pointee.isTaken {
             // The rest comes in the next turn: the socket has room, so epoll says so at once.

@@ -61,6 +61,7 @@ enum SystemCalls {
     /// Of a listening socket: see evy_system.h.
     static func ignoreNewcomers(_ listener: Int32) -> Int32 { evy_ignore_newcomers(listener) }
     static func sharesPort(_ listener: Int32) -> Bool { evy_shares_port(listener) != 0 }
+    static func pacesByBBR(_ listener: Int32) -> Bool { evy_paces_by_bbr(listener) != 0 }
 
     static func close(_ fd: Int32) {
         if fd >= 0 { _ = Glibc.close(fd) }

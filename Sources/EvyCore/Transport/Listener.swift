@@ -17,6 +17,8 @@ final class Listener {
     let parting: Parting
     /// The host has it too, and whoever the host gave it to.
     let isAdopted: Bool
+    /// Its connections send the head of an answer ahead of a large body (docs/decisions/0009).
+    let pacesByBBR: Bool
     private let file: SocketFile?
 
     /// What becomes, at a stop, of clients that have connected and were not accepted yet: the kernel resets
@@ -36,6 +38,7 @@ final class Listener {
         self.tls = tls
         self.takesProxyHeader = takesProxyHeader
         isAdopted = socket.isAdopted
+        pacesByBBR = SystemCalls.pacesByBBR(descriptor)
         let sharesPort = SystemCalls.sharesPort(descriptor)
         if socket.isAdopted {
             parting = sharesPort ? .takeRest : .leave
@@ -58,6 +61,7 @@ final class Listener {
         takesProxyHeader = original.takesProxyHeader
         parting = original.parting
         isAdopted = original.isAdopted
+        pacesByBBR = original.pacesByBBR
         local = original.local
         text = original.text
     }
