@@ -26,7 +26,8 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// The batch ahead of a file, or of memory that is better sent without it; nil when it is gone.
     ///
-    /// The kernel may wait for the file to fill the packet. Not so under bbr: docs/decisions/0009-heads-and-bbr.md.
+    /// The kernel may wait for the file to fill the packet. Not so under bbr, see
+    /// docs/decisions/0009-heads-and-bbr.md.
     private func sendHead(_ connection: ConnectionRef, ahead segment: SegmentRef) -> Flushed? {
         let worker = pointee.worker
         let batchCount = worker.pointee.batch.count
