@@ -371,7 +371,8 @@ EVY_API void evy_wake(evy_server *s);
 /* Called where handlers run; may block as they may. */
 typedef void (*evy_task_fn)(void *user);
 /* Run fn soon on the loop that owns req, or on the first loop where req is NULL (it has the timers
- * too, and is the last to end); in the order posted.  A server that ends first calls drop alone.
+ * too, and is the last to end).  They begin in the order posted; where one blocks, others go on
+ * beside it.  A server that ends first calls drop alone.
  * Any thread, also before the start.
  * Errors: EVY_E_ARG, EVY_E_STATE (the server has ended), EVY_E_FORKED. */
 EVY_API evy_status evy_loop_post(evy_server *s, evy_req *req, evy_task_fn fn, void *user,

@@ -14,13 +14,16 @@ PATIENCE = 10 * FACTOR
 
 
 def wait_until(condition, what, patience=None):
-    """The first true result of condition(), or a failure that says what was waited for."""
+    """The first true result of condition(), or a failure that says what was waited for.
+
+    what: a text, or a function that makes it when the wait was in vain.
+    """
     deadline = time.monotonic() + (patience or PATIENCE)
     while True:
         result = condition()
         if result:
             return result
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        assert time.monotonic() < deadline, f"waited in vain for {what() if callable(what) else what}"
         time.sleep(0.005)
 
 

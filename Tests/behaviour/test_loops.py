@@ -88,7 +88,9 @@ def test_with_reuse_port_servers_of_several_loops_share_an_address(serve):
     with clients(CLIENTS, lambda: Connection(first)) as all_of_them:
         for connection in all_of_them:
             assert connection.get("/hello").status == 200
-    assert len(first.select("request")) + len(second.select("request")) == CLIENTS
+    wait_until(
+        lambda: len(first.select("request")) + len(second.select("request")) == CLIENTS, "all to be told of"
+    )
 
 
 def test_a_stop_ends_all_loops_and_lets_their_requests_finish(serve):

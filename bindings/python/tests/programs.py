@@ -34,7 +34,8 @@ class Lines:
     def expect(self, pattern, count=1):
         """Waits for so many lines that match; one line, or a list when count > 1."""
         wait_until(
-            lambda: len(self.matching(pattern)) >= count, f"{count} x {pattern!r} in {self.lines[-20:]}"
+            lambda: len(self.matching(pattern)) >= count,
+            lambda: f"{count} x {pattern!r} in {self.lines[-20:]}",
         )
         found = self.matching(pattern)
         return found[0] if count == 1 else found

@@ -126,10 +126,12 @@ def test_hup_with_code_that_cannot_be_loaded_while_the_first_worker_starts(evy_c
     """The first worker serves, or will, but the master has not heard of it yet."""
     app = evy_cli.folder / "app.py"
     source = app.read_text()
-    app.write_text("import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n" + source)
+    waits = "import os, time\nopen('begun', 'w').close()\n"
+    waits += "while not os.path.exists('go'):\n    time.sleep(0.01)\n"
+    app.write_text(waits + source)
     run = evy_cli()
-    first = wait_until(run.workers, "a worker")
-    run.err.expect("starts")
+    wait_until((run.folder / "begun").exists, "the first worker to have read its application")
+    first = run.workers()
     app.write_text("def broken(:\n")
     run.signal(signal.SIGHUP)
     run.err.expect("ended while it started: exit status 4.*the old workers go on")
@@ -187,6 +189,8 @@ def test_hup_brings_new_certificates_and_a_new_environment(evy_cli, pairs):
     config.write_text("raw_env = ['ONE=1']\ncertfile = 'cert'\nkeyfile = 'key'")
     run.signal(signal.SIGHUP)
     run.err.expect("INFO. reloaded")
+    # The old worker has been told to stop, and may take a client still until it has.
+    wait_until(lambda: len(run.workers()) == 1, "one worker")
     body, second = seen()
     assert body == b"['ONE']" and second != first
 
@@ -229,9 +233,13 @@ def test_usr1_opens_the_logs_anew(evy_cli):
         return counts() == [old, new + 8]
 
     wait_until(all_write_anew, "no more lines in the old file")
-    run.get("/print")
-    wait_until(lambda: "printed by the application\n" in errors.read_text(), "output in the new log")
-    assert "complained\n" in errors.read_text()
+
+    def prints_anew():
+        # One worker may have answered all eight, and the other not have heard of it yet.
+        run.get("/print")
+        return "printed by the application\n" in errors.read_text() and "complained\n" in errors.read_text()
+
+    wait_until(prints_anew, "output in the new log")
     assert run.end(signal.SIGTERM) == 0
     assert "the master ends" in errors.read_text()
 

@@ -207,7 +207,8 @@ def test_posted_functions_run_where_the_application_does(serve):
     for number in range(20):
         server.post(lambda *given: ran.append((given, threading.current_thread().name)), number, "x")
     wait_until(lambda: len(ran) == 20, "20 calls")
-    assert [given for given, _ in ran] == [(number, "x") for number in range(20)]
+    # One that waits for a processor is passed by those behind it, as if it blocked.
+    assert sorted(given for given, _ in ran) == [(number, "x") for number in range(20)]
     assert all(name.startswith("evy-") for _, name in ran)
 
 

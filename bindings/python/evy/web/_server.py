@@ -228,6 +228,7 @@ class Server:
     def post(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Has function(*arguments) called once, soon, where the application is called; it may block likewise.
 
+        They begin in the order posted; where one blocks, or waits for a processor, others go on beside it.
         An exception is logged. A server that ends first does not call it. Errors: StateError (it has ended).
         """
         with self._lock:
