@@ -184,6 +184,7 @@ def wrap_ssl(
     ciphers: str | None = None,
     server_hostname: str | None = None,
     tls: TLS | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> Any:
     """The socket with TLS on it; mind that keyfile comes ahead of certfile, as in the ancestors.
 
@@ -195,7 +196,9 @@ def wrap_ssl(
     the two parameters about it have no effect.
 
     server_side=False: a client socket, an ssl.SSLSocket. It verifies the server's certificate against
-    ca_certs (None: the system's) and server_hostname, unless cert_reqs=ssl.CERT_NONE.
+    ca_certs (None: the system's) and server_hostname, unless cert_reqs=ssl.CERT_NONE. context: an
+    ssl.SSLContext instead of keyfile, certfile, cert_reqs, ca_certs and ciphers. A listener takes a TLS object
+    in its place, as module ssl lets nobody read the files and keys out of a context.
 
     Thread: any. Errors: FileNotFoundError or PermissionError for a file that cannot be opened, TLSError (an
     ssl.SSLError) for a wrong one, naming it; ValueError for parameters that do not go together, and for an
@@ -205,7 +208,10 @@ def wrap_ssl(
     if not server_side:
         if tls is not None:
             raise ValueError("tls is for listeners: say server_side=True")
-        context = _client_context(keyfile, certfile, cert_reqs, ca_certs, ciphers)
+        if context is None:
+            context = _client_context(keyfile, certfile, cert_reqs, ca_certs, ciphers)
+        elif (keyfile, certfile, cert_reqs, ca_certs, ciphers) != (None,) * 5:
+            raise ValueError("context brings its own files and policy: leave the other parameters out")
         if context.check_hostname and server_hostname is None:
             raise ValueError("server_hostname is needed to verify a server; or say cert_reqs=ssl.CERT_NONE")
         return context.wrap_socket(
@@ -213,6 +219,11 @@ def wrap_ssl(
             do_handshake_on_connect=do_handshake_on_connect,
             suppress_ragged_eofs=suppress_ragged_eofs,
             server_hostname=server_hostname,
+        )
+    if context is not None:
+        raise ValueError(
+            "context is for clients, as the key in an ssl.SSLContext cannot be read: "
+            "say certfile and keyfile, or tls=evy.TLS(certfile, keyfile)"
         )
     if tls is not None:
         if (keyfile, certfile, cert_reqs, ssl_version, ca_certs, ciphers) != (None,) * 6:

@@ -84,6 +84,23 @@ def test_the_other_parameters_of_a_client(serve, pairs):
         assert client.recv(4096).startswith(b"HTTP/1.1 200")
 
 
+def test_a_context_of_module_ssl_is_a_clients(serve, pairs):
+    """Its key cannot be read, so a listener cannot have it; a client's is used as it is."""
+    server = serve(site, tls=True)
+    context = ssl.create_default_context(cafile=str(pairs / "cert.crt"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with evy.connect(("127.0.0.1", server.port)) as sock:
+        with pytest.raises(ValueError, match="leave the other"):
+            evy.wrap_ssl(sock, context=context, cert_reqs=ssl.CERT_NONE)
+        with evy.wrap_ssl(sock, context=context, server_hostname="localhost") as client:
+            assert client.context is context and client.version() == "TLSv1.2"
+            client.sendall(raw_request("GET", "/", ["Connection: close"]))
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+    with evy.listen(("127.0.0.1", 0)) as sock:
+        with pytest.raises(ValueError, match=r"context is for clients.*tls=evy\.TLS"):
+            evy.wrap_ssl(sock, context=context, server_side=True)
+
+
 def test_the_handshakes_parameters_do_not_count_for_listeners(pairs):
     with evy.listen(("127.0.0.1", 0)) as sock:
         keywords = {"do_handshake_on_connect": False, "suppress_ragged_eofs": False}
