@@ -197,8 +197,8 @@ def wrap_ssl(
 
     server_side=False: a client socket, an ssl.SSLSocket. It verifies the server's certificate against
     ca_certs (None: the system's) and server_hostname, unless cert_reqs=ssl.CERT_NONE. context: an
-    ssl.SSLContext instead of keyfile, certfile, cert_reqs, ca_certs and ciphers. A listener takes a TLS object
-    in its place, as module ssl lets nobody read the files and keys out of a context.
+    ssl.SSLContext instead of keyfile, certfile, cert_reqs, ca_certs and ciphers. A listener takes a TLS
+    object in its place, as module ssl lets nobody read the key out of a context.
 
     Thread: any. Errors: FileNotFoundError or PermissionError for a file that cannot be opened, TLSError (an
     ssl.SSLError) for a wrong one, naming it; ValueError for parameters that do not go together, and for an
@@ -208,10 +208,7 @@ def wrap_ssl(
     if not server_side:
         if tls is not None:
             raise ValueError("tls is for listeners: say server_side=True")
-        if context is None:
-            context = _client_context(keyfile, certfile, cert_reqs, ca_certs, ciphers)
-        elif (keyfile, certfile, cert_reqs, ca_certs, ciphers) != (None,) * 5:
-            raise ValueError("context brings its own files and policy: leave the other parameters out")
+        context = _client_context(context, keyfile, certfile, cert_reqs, ca_certs, ciphers)
         if context.check_hostname and server_hostname is None:
             raise ValueError("server_hostname is needed to verify a server; or say cert_reqs=ssl.CERT_NONE")
         return context.wrap_socket(
@@ -226,17 +223,10 @@ def wrap_ssl(
             "say certfile and keyfile, or tls=evy.TLS(certfile, keyfile)"
         )
     if tls is not None:
-        if (keyfile, certfile, cert_reqs, ssl_version, ca_certs, ciphers) != (None,) * 6:
-            raise ValueError("tls brings its own files and policy: leave the other parameters out")
+        _check_alone("tls", keyfile, certfile, cert_reqs, ssl_version, ca_certs, ciphers)
         return SecureListener(sock, tls)
     tls = _server_tls(keyfile, certfile)
-    if cert_reqs not in (None, ssl.CERT_NONE):
-        if ca_certs is None:
-            raise ValueError("cert_reqs asks clients for certificates: ca_certs has to say whose are good")
-        tls.verify_clients(ca_certs, cert_reqs)
-    _limit_version(tls, ssl_version)
-    if ciphers is not None:
-        tls.set("ciphers", ciphers)
+    _set_policy(tls, cert_reqs, ssl_version, ca_certs, ciphers)
     return SecureListener(sock, tls)
 
 
@@ -262,6 +252,18 @@ def _server_tls(keyfile: Any, certfile: Any) -> TLS:
     return tls
 
 
+def _set_policy(
+    tls: TLS, cert_reqs: int | None, ssl_version: int | None, ca_certs: Path | None, ciphers: str | None
+) -> None:
+    if cert_reqs not in (None, ssl.CERT_NONE):
+        if ca_certs is None:
+            raise ValueError("cert_reqs asks clients for certificates: ca_certs has to say whose are good")
+        tls.verify_clients(ca_certs, cert_reqs)
+    _limit_version(tls, ssl_version)
+    if ciphers is not None:
+        tls.set("ciphers", ciphers)
+
+
 def _limit_version(tls: TLS, ssl_version: int | None) -> None:
     if ssl_version in (None, ssl.PROTOCOL_TLS, ssl.PROTOCOL_TLS_SERVER):
         return
@@ -271,9 +273,23 @@ def _limit_version(tls: TLS, ssl_version: int | None) -> None:
     tls.set("max_version", "1.2")
 
 
+def _check_alone(name: str, *others: Any) -> None:
+    if any(one is not None for one in others):
+        raise ValueError(f"{name} brings its own files and policy: leave the other parameters out")
+
+
 def _client_context(
-    keyfile: Any, certfile: Any, cert_reqs: int | None, ca_certs: Path | None, ciphers: str | None
+    context: ssl.SSLContext | None,
+    keyfile: Any,
+    certfile: Any,
+    cert_reqs: int | None,
+    ca_certs: Path | None,
+    ciphers: str | None,
 ) -> ssl.SSLContext:
+    """The one given, or one made of the others."""
+    if context is not None:
+        _check_alone("context", keyfile, certfile, cert_reqs, ca_certs, ciphers)
+        return context
     context = ssl.create_default_context(cafile=_plain(ca_certs))
     if cert_reqs == ssl.CERT_NONE:
         context.check_hostname = False
