@@ -65,7 +65,7 @@ differential: lib ## compares the HTTP/1 parser with others for SECONDS=600, SEE
 bench: lib ## compares with other servers, writes Benchmarks/results
 	@Benchmarks/run
 
-tls-scan: lib ## testssl.sh and sslyze against a server with a private certificate; about two minutes
+tls-scan: lib ## testssl.sh and sslyze against servers with private certificates; about three minutes
 	@.ci/need.sh $(NEEDED) python3-venv openssl testssl.sh
 	@Tests/tls/scan.sh
 
