@@ -53,8 +53,9 @@ scan() {
 
     echo "$1: testssl.sh against localhost:$port, about 80 s ..."
     # Everything but the headers of the application and the list of simulated clients.
-    testssl --quiet --color 0 --warnings batch --nodns none --ip 127.0.0.1 --add-ca "$out/root.crt" \
-        --jsonfile "$out/testssl.json" -p -g -s -f -P -S -U "localhost:$port" > "$out/testssl.txt" 2>&1 || true
+    testssl --quiet --color 0 --warnings batch --nodns none --ip 127.0.0.1 \
+        --add-ca "$out/root.crt" --jsonfile "$out/testssl.json" -p -g -s -f -P -S -U "localhost:$port" \
+        > "$out/testssl.txt" 2>&1 || true
     python3 Tests/tls/judge.py "$out/testssl.json" "$out/sslyze.json" "$status"
 }
 

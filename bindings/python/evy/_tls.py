@@ -124,7 +124,8 @@ class TLS:
 
     def __del__(self) -> None:
         handle, self.handle = getattr(self, "handle", None), None
-        if handle:
+        # At the interpreter's end this module may be empty already; free-threaded builds free so late.
+        if handle and lib is not None:
             lib.evy_tls_free(handle)
 
 

@@ -9,10 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 
 from client import PATIENCE, wait_until
 
+# Free-threaded builds have only the way through ctypes, as other interpreters have.
+HAS_BRIDGE = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent
 
 

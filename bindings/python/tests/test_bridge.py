@@ -13,8 +13,9 @@ import sys
 import bridge_site
 import pytest
 from client import PATIENCE
+from programs import HAS_BRIDGE
 
-pytestmark = pytest.mark.skipif(sys.implementation.name != "cpython", reason="there is only one way")
+pytestmark = pytest.mark.skipif(not HAS_BRIDGE, reason="there is only one way")
 BRIDGES = ("cpython", "ctypes")
 
 
@@ -115,8 +116,10 @@ class Site:
             sock.sendall(request)
             own = sock.getsockname()[1] if where != "unix" else ""
             pieces = []
-            while piece := sock.recv(65536):
-                pieces.append(piece)
+            # An answer of HTTP/1.0 that fails ends by a reset, which not every module ssl tells.
+            with contextlib.suppress(ConnectionResetError):
+                while piece := sock.recv(65536):
+                    pieces.append(piece)
         text = b"".join(pieces).decode("latin-1")
         text = re.sub(r"Date: \w{3}, [^\r]*", "Date: -", text)
         if where != "unix":

@@ -3,14 +3,14 @@
 # interpreter allows, and what is said where the two do not go together.
 
 import sys
-import sysconfig
 
 import pytest
+from programs import HAS_BRIDGE
 
 REFUSED = "the bridge needs the interpreter lock, which free-threaded builds do not have"
-UNTRIED = "this Python is a free-threaded build, on which evy was never tried: EVY_BRIDGE=ctypes does so"
+SLOW = "this Python is a free-threaded build, and the fast bridge needs the interpreter lock: "
+SLOW += "EVY_BRIDGE=ctypes goes the slow way"
 IS_CPYTHON = sys.implementation.name == "cpython"
-HAS_BRIDGE = IS_CPYTHON and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 # The application says who called it: under the bridge the library does, from the thread that was lent, and
 # the frame behind it is the one that lent it; through ctypes it is Python code of this package.
@@ -73,7 +73,7 @@ def test_each_choice_takes_its_way(choose, bridge, said):
 def test_a_build_without_the_interpreter_lock_has_to_be_asked_for(choose, has_lock):
     """Also where the lock was switched on again (PYTHON_GIL=1): its objects have another head."""
     interpreter = FREE_THREADED.format(has_lock=has_lock)
-    assert choose(None, interpreter) == choose("auto", interpreter) == (9, [f"ConfigError True {UNTRIED}"])
+    assert choose(None, interpreter) == choose("auto", interpreter) == (9, [f"ConfigError True {SLOW}"])
     assert choose("ctypes", interpreter) == (0, [THROUGH_CTYPES])
 
 
@@ -88,7 +88,7 @@ def test_without_the_interpreter_lock_the_bridge_is_refused(choose, has_lock):
 def test_an_interpreter_without_the_bridge(choose):
     """Nothing is faked: this is PyPy, or a free-threaded CPython."""
     assert choose("ctypes") == (0, [THROUGH_CTYPES])
-    assert choose("auto") == ((9, [f"ConfigError True {UNTRIED}"]) if IS_CPYTHON else choose("ctypes"))
+    assert choose("auto") == ((9, [f"ConfigError True {SLOW}"]) if IS_CPYTHON else choose("ctypes"))
     reason = REFUSED if IS_CPYTHON else f"{sys.implementation.name} is not CPython"
     assert choose("cpython") == (9, [f"ConfigError True EVY_BRIDGE=cpython: {reason}"])
 

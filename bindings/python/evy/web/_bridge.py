@@ -122,7 +122,8 @@ def attach(config: Config, application: Application, needs_python: str | None) -
         return False
     if choice == "auto" and sysconfig.get_config_var("Py_GIL_DISABLED"):
         raise _errors.ConfigError(
-            "this Python is a free-threaded build, on which evy was never tried: EVY_BRIDGE=ctypes does so"
+            "this Python is a free-threaded build, and the fast bridge needs the interpreter lock: "
+            "EVY_BRIDGE=ctypes goes the slow way"
         )
     if needs_python is not None:
         return False

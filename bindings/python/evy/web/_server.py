@@ -338,7 +338,8 @@ class Server:
         self.join()
 
     def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
+        # At the interpreter's end this module may be empty already.
+        if getattr(self, "_handle", None) is not None and lib is not None:
             self._free()
 
     def _fail(self, status: int) -> None:
