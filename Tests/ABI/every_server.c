@@ -150,6 +150,25 @@ static void each_state(const struct row *row) {
   }
 }
 
+/* A lent thread that is on its way out keeps what was freed alive: nobody may start that any more. */
+static void freed_ahead_of_its_start(void) {
+  for (int i = 0; i < 50; i++) {
+    struct visit visit = {NULL, false};
+    struct stopping its = {server_in(1, &visit), evy_server_work, false, EVY_OK};
+    pthread_t thread;
+    int64_t figures[64];
+    check(pthread_create(&thread, NULL, call_it, &its) == 0, "no thread");
+    check(WAIT_UNTIL(evy_server_counters(its.server, figures, 64) > EVY_N_THREADS_TOTAL &&
+                     figures[EVY_N_THREADS_TOTAL] == 1),
+          "no thread was lent");
+    evy_server_free(its.server);
+    long long got = evy_server_start(its.server);
+    check(fits("ARG|STATE", got), "evy_server_start behind evy_server_free gives %s", shown(got));
+    evy_server_stop(its.server, 0);
+    pthread_join(thread, NULL);
+  }
+}
+
 void every_server(void) {
   void *nobody[STRANGERS];
   strangers(nobody);
@@ -159,5 +178,6 @@ void every_server(void) {
     }
     each_state(&rows[i]);
   }
+  freed_ahead_of_its_start();
   forget_strangers();
 }

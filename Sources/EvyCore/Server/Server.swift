@@ -247,7 +247,11 @@ final class Server: @unchecked Sendable {
     func close() {
         // In a forked child the gate may be held for ever.
         guard !isForked else { return }
-        let (state, isStepped) = gate.withLock { (self.state, self.isStepped) }
+        let (state, isStepped) = gate.withLock {
+            // A thread that was lent to it keeps it alive on its way out: nobody may start it any more.
+            defer { if self.state == .new { self.state = .joined } }
+            return (self.state, self.isStepped)
+        }
         if state == .new { for loop in loops { loop.crew.end() } }
         if state == .running {
             stop(grace: 0)
