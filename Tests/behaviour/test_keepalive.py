@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # test_keepalive - when a connection goes on, pipelining in order, and how connections end.
 
+import socket
+
 import pytest
 from support import Connection, all_responses, chunks, raw_request
 
@@ -179,8 +181,6 @@ def test_a_deep_pipeline_with_a_client_that_reads_late(serve):
 
 def test_a_half_closed_client_gets_all_its_answers(shared):
     """The client sends its requests, then ends its side and reads on."""
-    import socket
-
     with Connection(shared) as connection:
         connection.send(raw_request("GET", "/hello") * 3)
         connection.socket.shutdown(socket.SHUT_WR)
@@ -255,3 +255,18 @@ def test_an_upload_that_broke_off_takes_no_bytes_of_another_client(serve, half):
         connection.send(raw_request("GET", "/hello") * 5)
         for _ in range(5):
             assert connection.response().body == b"Hello, World!\r\n"
+
+
+def test_a_pipelined_request_hears_that_its_client_left_ahead_of_it(serve):
+    """Its end was seen while the first request was served, and is not seen again."""
+    server = serve()
+    with Connection(server) as connection:
+        connection.send(raw_request("GET", "/watched?gate=1") + raw_request("GET", "/watched?gate=2"))
+        server.expect("call", step="on-gone")
+        connection.socket.shutdown(socket.SHUT_WR)
+        assert connection.response().body == b"unheard"
+        told = server.expect("call", 2, step="on-gone")
+        assert [event["name"] for event in told] == ["EVY_OK", "EVY_E_GONE"]
+        server.tell("open", 2)
+        assert connection.response().body == b"unheard"
+        assert connection.ending() == (b"", "eof")

@@ -171,6 +171,10 @@ extension UnsafeMutablePointer<Reactor> {
     private func serve(_ exchange: ExchangeRef) -> Step {
         if exchange.pointee.stage == .readingBody {
             exchange.pointee.stage = .serving
+            // The end was seen while an earlier request was served: nobody else would tell this one of it.
+            if exchange.pointee.connection?.pointee.flags.contains(.peerClosed) == true {
+                exchange.noteGone()
+            }
             switch run(exchange, .handler) {
             case .done: break
             case .passedOn: return .next
