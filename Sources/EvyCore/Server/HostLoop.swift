@@ -19,6 +19,10 @@ extension Server {
     /// Milliseconds until a step is due even if the descriptor stays silent; -1: it is not.
     func nextDeadline() throws(ServerError) -> Int64 {
         try beginSteps()
+        // Host code inside a step may ask as well. No other thread may: one that frees the server steps it.
+        let isInside = stepper.load(ordering: .relaxed) == Thread.current
+        if !isInside { try enterStep() }
+        defer { if !isInside { leaveStep() } }
         guard gate.withLock({ state == .running }) else { return -1 }
         return Int64(reactor.loop.pointee.timeout(now: Clock.monotonicMilliseconds))
     }
@@ -27,6 +31,7 @@ extension Server {
     func step(milliseconds: Int64) throws(ServerError) -> Step {
         try beginSteps()
         try enterStep()
+        lastStepper.store(Thread.current, ordering: .relaxed)
         defer { leaveStep() }
         if gate.withLock({ state == .joined }) { return .ended }
         turn(Int32(clamping: max(-1, milliseconds)))
@@ -36,7 +41,7 @@ extension Server {
 
     /// The handle is given up: by the thread that steps, outside a step, or by host code inside one.
     func giveUp() {
-        isGivenUp.store(true, ordering: .relaxed)
+        isGivenUp.store(true, ordering: .sequentiallyConsistent)
         guard !isMember else { return }
         do throws(ServerError) {
             _ = try step(milliseconds: 0)
@@ -68,14 +73,20 @@ extension Server {
 
     private func enterStep() throws(ServerError) {
         let entered = stepper.compareExchange(
-            expected: 0, desired: Thread.current, ordering: .acquiringAndReleasing)
+            expected: 0, desired: Thread.current, ordering: .sequentiallyConsistent)
         guard entered.exchanged else {
             throw ServerError(kind: .state, text: "the server is being stepped already")
         }
-        lastStepper.store(Thread.current, ordering: .relaxed)
     }
 
-    private func leaveStep() { stepper.store(0, ordering: .releasing) }
+    /// Whoever has given the server up meanwhile could not enter, and waits for the end: it is ours to bring.
+    private func leaveStep() {
+        stepper.store(0, ordering: .sequentiallyConsistent)
+        guard isGivenUp.load(ordering: .sequentiallyConsistent), gate.withLock({ state != .joined }) else {
+            return
+        }
+        _ = try? step(milliseconds: 0)
+    }
 
     private func turn(_ milliseconds: Int32) {
         // Nobody watches the lease of such a loop, so it cannot be lost.
