@@ -224,6 +224,13 @@ static void short_of_threads(int count) {
   for (int i = 0; i < count; i++) {
     pthread_create(&all[i], NULL, lent, NULL);
   }
+  /* With one alone no handler waits for its client. */
+  int64_t figures[EVY_N_THREADS_TOTAL + 1];
+  while (evy_server_counters(server, figures, EVY_N_THREADS_TOTAL + 1) > 0 &&
+         figures[EVY_N_THREADS_TOTAL] < count) {
+    poll(NULL, 0, 1);
+  }
+  printf("here %d\n", count);
   while ((st = evy_server_short(server, 10)) != EVY_END) {
     if (st == EVY_OK && count < LENT_MOST) {
       pthread_create(&all[count++], NULL, lent, NULL);

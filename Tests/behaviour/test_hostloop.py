@@ -148,6 +148,7 @@ def test_one_lent_thread_serves_one_after_the_other(host):
 @one_loop
 def test_a_host_lends_more_threads_while_handlers_wait_for_their_clients(host):
     lender = host("short", "3")
+    lender.hear("here 3")
     uploads = [lender.connect() for _ in range(8)]
     for upload in uploads:
         upload.send(b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
