@@ -59,8 +59,6 @@ extension Crew {
         gate.withLock {
             guard shortLooks >= 2, couldUseMore else { return false }
             shortLooks = 0
-            // It may have gone to sleep while nobody asked, and one thread may not be enough.
-            wakeWatcher()
             return true
         }
     }
