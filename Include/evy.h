@@ -333,7 +333,8 @@ EVY_API int64_t evy_server_deadline(evy_server *s);
 EVY_API evy_status evy_server_step(evy_server *s, int64_t wait_ms);
 
 /* Lend the calling thread: it holds the loop, or waits as a spare for it, and runs handlers,
- * until the server has stopped; also before evy_server_start, which it then waits for.  With option
+ * until the server has stopped; also before evy_server_start, which it then waits for: a thread that
+ * serves alone cannot wait for a client, and clients may have queued.  With option
  * lent_threads host code runs on such threads alone (best for Python, Ruby, the JVM, where a
  * callback on a foreign thread is dear): lend one more than handlers shall run side by side, for
  * one always serves the loop, and more when evy_server_short says so.  Of several loops (option
@@ -343,9 +344,9 @@ EVY_API evy_status evy_server_step(evy_server *s, int64_t wait_ms);
 EVY_API evy_status evy_server_work(evy_server *s);
 
 /* With option lent_threads: wait at most wait_ms (-1: for ever) until requests are in want of one
- * more lent thread: fewer handlers run than option threads allows, and yet a request has waited
- * for some milliseconds, for all lent threads are taken, those of handlers that wait for their
- * clients too.  EVY_OK: lend one, with evy_server_work; EVY_END: the server has stopped.
+ * more lent thread: fewer handlers run than option threads allows, and yet a request waits, for
+ * all lent threads are taken, some by handlers that wait for their clients; or has waited for
+ * some milliseconds.  EVY_OK: lend one, with evy_server_work; EVY_END: the server has stopped.
  * Errors: EVY_E_ARG, EVY_E_TIMEOUT, EVY_E_STATE (lent_threads is off; called by one of its
  * handlers), EVY_E_FORKED. */
 EVY_API evy_status evy_server_short(evy_server *s, int64_t wait_ms);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // hostloop.c - a host with a loop and threads of its own; prints "ready PORT", then what it saw.
-//   hostloop step | free | work THREADS | short THREADS | unlent | waited | pull THREADS | wake | woken-step
+//   hostloop step | free | work THREADS | short THREADS | late THREADS | unlent | waited | pull THREADS
+//            wake | woken-step
 // A line on stdin (or its end) stops it.
 #include <evy.h>
 #include <poll.h>
@@ -215,7 +216,8 @@ static void threads(const char *option, void *(*body)(void *), int count) {
 
 enum { LENT_MOST = 64 };
 
-static void short_of_threads(int count) {
+/* is_late: it asks for the first time when requests have waited so long that no thread looks after them. */
+static void short_of_threads(int count, bool is_late) {
   pthread_t all[LENT_MOST];
   evy_status st;
   make("lent_threads", "true");
@@ -231,6 +233,15 @@ static void short_of_threads(int count) {
     poll(NULL, 0, 1);
   }
   printf("here %d\n", count);
+  while (is_late && evy_server_counters(server, figures, EVY_N_REQUESTS_QUEUED + 1) > 0 &&
+         figures[EVY_N_REQUESTS_QUEUED] == 0) {
+    poll(NULL, 0, 1);
+  }
+  if (is_late) {
+    poll(NULL, 0, 600); /* the watcher sleeps after 200 ms */
+    must(evy_server_short(server, 10000) == EVY_OK, "not short of threads");
+    pthread_create(&all[count++], NULL, lent, NULL);
+  }
   while ((st = evy_server_short(server, 10)) != EVY_END) {
     if (st == EVY_OK && count < LENT_MOST) {
       pthread_create(&all[count++], NULL, lent, NULL);
@@ -340,7 +351,9 @@ int main(int argc, char **argv) {
   } else if (strcmp(mode, "work") == 0) {
     threads("lent_threads", lent, count);
   } else if (strcmp(mode, "short") == 0) {
-    short_of_threads(count);
+    short_of_threads(count, false);
+  } else if (strcmp(mode, "late") == 0) {
+    short_of_threads(count, true);
   } else if (strcmp(mode, "pull") == 0) {
     threads("pull", pull, count);
   } else if (strcmp(mode, "unlent") == 0) {

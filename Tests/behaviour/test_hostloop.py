@@ -146,8 +146,9 @@ def test_one_lent_thread_serves_one_after_the_other(host):
 
 
 @one_loop
-def test_a_host_lends_more_threads_while_handlers_wait_for_their_clients(host):
-    lender = host("short", "3")
+@pytest.mark.parametrize("when", ["short", "late"])
+def test_a_host_lends_more_threads_while_handlers_wait_for_their_clients(host, when):
+    lender = host(when, "3")
     lender.hear("here 3")
     uploads = [lender.connect() for _ in range(8)]
     for upload in uploads:

@@ -89,8 +89,8 @@ def crowds_by_deadline(watch, site):
     found = [
         ("idle_timeout", slow.idle(watch, site, size(200, 5000))),
         ("idle_timeout", slow.idle(watch, site, size(10, 200), tls=True)),
-        ("write_timeout", slow.not_reading(watch, site, size(5, 50), b"fixed")),
-        ("write_timeout", slow.not_reading(watch, site, size(20, 50), b"stream", name=STREAM)),
+        ("write_timeout", slow.not_reading(watch, site, size(5, 25), b"fixed")),
+        ("write_timeout", slow.not_reading(watch, site, size(20, 25), b"stream", name=STREAM)),
         ("body_timeout", slow.slow_body(watch, site, size(10, 20), PAUSE)),
         ("header_timeout", slow.slow_head(watch, site, size(50, 200), PAUSE)),
         ("handshake_timeout", slow.half_open_handshake(watch, site, size(20, 50))),

@@ -34,6 +34,8 @@ final class Crew: @unchecked Sendable {
     private var calledCount = 0
     var waitingCount = 0
     var shortLooks = 0
+    /// Lent threads that the host was asked for and that have not come yet.
+    var askedCount = 0
     var liveCount = 0
     var lentCount = 0
     var isOver = false
@@ -146,7 +148,10 @@ final class Crew: @unchecked Sendable {
             guard secureSpare() || offLoop.load(ordering: .relaxed) + waitingCount > 0 else { return false }
             queue.append(exchange)
             // Nobody but the watcher sees that the host should lend more.
-            if !makesThreads { wakeWatcher() }
+            if !makesThreads {
+                wakeWatcher()
+                askForReplacement()
+            }
             return true
         }
     }
@@ -225,6 +230,7 @@ final class Crew: @unchecked Sendable {
     private func countLent(_ change: Int) {
         gate.withLock {
             lentCount += change
+            if change > 0, askedCount > 0 { askedCount -= 1 }
             endEvent.pointee.signal()
         }
     }

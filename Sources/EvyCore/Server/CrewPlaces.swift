@@ -19,6 +19,7 @@ extension Crew {
         offLoop.wrappingSubtract(1, ordering: .relaxed)
         countSlots()
         if !queue.isEmpty { _ = secureSpare() }
+        askForReplacement()
         return true
     }
 
@@ -48,17 +49,38 @@ extension Crew {
         return !queue.isEmpty && offLoop.load(ordering: .relaxed) < limit
     }
 
+    /// Lock held. Handlers that wait for their clients keep threads that others want now: no look has to
+    /// confirm it. Those that were asked for and are on their way count as if they were here.
+    private var lacksReplacement: Bool {
+        waitingCount > 0 && couldUseMore && askedCount < queue.count
+            && lentCount + askedCount <= limit + waitingCount
+    }
+
+    /// Lock held.
+    func askForReplacement() {
+        if lacksReplacement, server?.isAskedForShort == true { server?.noteShort() }
+    }
+
     /// Lock held. At the second look in a row the host is asked for a thread.
     func noteShort() {
         shortLooks = couldUseMore ? shortLooks + 1 : 0
         if shortLooks == 2 { server?.noteShort() }
     }
 
-    /// Answered once: then it is looked at twice again.
+    /// Answered once for each thread that is wanted.
     func isShort() -> Bool {
         gate.withLock {
-            guard shortLooks >= 2, couldUseMore else { return false }
+            guard couldUseMore else { return false }
+            if shortLooks >= 2 {
+                // Whoever was to come has had the time.
+                askedCount = 0
+            } else if !lacksReplacement {
+                // It may have gone to sleep while nobody asked.
+                if reactor?.pointee.isUnwatched.load(ordering: .relaxed) == true { wakeWatcher() }
+                return false
+            }
             shortLooks = 0
+            askedCount += 1
             return true
         }
     }

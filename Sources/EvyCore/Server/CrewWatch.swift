@@ -60,7 +60,7 @@ extension Crew {
                 continue
             }
             calmLooks = min(calmLooks + 1, Self.looksBeforeCalm)
-            let isCalm = calmLooks == Self.looksBeforeCalm
+            let isCalm = calmLooks == Self.looksBeforeCalm && !mustStayAwake
             watchEvent.pointee.wait(since: ticket, nanoseconds: Self.lookNanoseconds * (isCalm ? 4 : 1))
         }
     }

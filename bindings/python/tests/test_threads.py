@@ -115,6 +115,24 @@ def test_all_handlers_may_read_bodies_and_write_at_the_same_time(serve):
         client.close()
 
 
+def test_clients_that_were_there_before_the_threads():
+    """No thread is alone with an upload, for which it could not wait."""
+
+    def site(env, start_response):
+        start_response("200 OK", [])
+        return [b"%d" % len(env["wsgi.input"].read())]
+
+    for _ in range(10):
+        server = evy.wsgi.Server("127.0.0.1:0", site, log_output=False, threads=4)
+        head = raw_request("POST", "/", ["Content-Length: 70000"])
+        uploads = [Connection(server, tls=False).send(head) for _ in range(3)]
+        with server:
+            for upload in uploads:
+                upload.send(bytes(70000))
+                assert upload.response().body == b"70000"
+                upload.close()
+
+
 def test_no_thread_can_be_made(serve, monkeypatch):
     """What was begun is ended, and the error is Python's own."""
     start, started = threading.Thread.start, []

@@ -25,7 +25,7 @@ class Lender:
     def __init__(
         self, count: int, grows: bool, on_end: Callable[[], None], on_failure: Callable[[int], None]
     ) -> None:
-        self._count, self._grows = count, grows
+        self.count, self._grows = count, grows
         self._on_end, self._on_failure = on_end, on_failure
         self._lock = threading.Lock()
         self._inside = 0
@@ -55,7 +55,7 @@ class Lender:
 
     def begin(self, handle: int) -> None:
         """By one who has entered. Errors: RuntimeError (no thread), and what a signal handler raises."""
-        for number in range(self._count):
+        for number in range(self.count):
             self._add(str(number), self._work, handle)
         if self._grows:
             self._add("lender", self._add_on_demand, handle)

@@ -24,6 +24,8 @@ from evy.web._tasks import Tasks
 
 _SLICE_SECONDS = 0.2
 _GRACE_SECONDS = 30.0
+_LENT_SECONDS = 1.0
+_LENT_LOOK_SECONDS = 0.0002
 
 
 class Server:
@@ -255,21 +257,22 @@ class Server:
         """Serves on threads of its own, named evy-0 and so on, and returns at once.
 
         Errors: StateError (started or freed before, or in a forked child; or threads are green ones, of
-        gevent or eventlet), RuntimeError (no thread could be made), MemoryError.
+        gevent or eventlet), RuntimeError (no thread could be made), MemoryError. It is over then.
         """
         _keywords.refuse_green_threads()
         with self._lock:
             if self._handle is None or self._is_started:
                 raise _errors.StateError("the server was started or stopped before")
-            status = lib.evy_server_start(self._handle)
-            if status < 0:
-                raise _errors.make(status, _lib.text(lib.evy_server_error(self._handle)))
             self._is_started = True
             self._lender.enter()  # until all threads are there
             _running.add(self)
             handle = self._handle
         try:
             self._lender.begin(handle)
+            self._await_lent(handle)
+            status = lib.evy_server_start(handle)
+            if status < 0:
+                raise _errors.make(status, _lib.text(lib.evy_server_error(handle)))
         except BaseException:
             # No thread can be made, or a signal handler raised, and the last one may be on its way or not.
             self.stop()
@@ -280,6 +283,17 @@ class Server:
             raise
         self._lender.leave()
         return self
+
+    def _await_lent(self, handle: int) -> None:
+        """Clients may have queued already, and a thread that serves alone may not wait for any of them.
+
+        Those that do not come, for want of memory, are not waited for.
+        """
+        deadline = time.monotonic() + _LENT_SECONDS
+        while stats_of(handle).threads_total < self._lender.count and not self.is_stopping:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_LENT_LOOK_SECONDS)
 
     def stop(self, grace: float | None = -1) -> None:
         """Stops accepting, lets requests finish for so many seconds, then cuts them.
