@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // hostloop.c - a host with a loop and threads of its own; prints "ready PORT", then what it saw.
-//   hostloop step | free | work THREADS | short THREADS | late THREADS | unlent | waited | pull THREADS
-//            wake | woken-step
+//   hostloop step | free | deadline | work THREADS | short THREADS | late THREADS | unlent | waited |
+//            pull THREADS | wake | woken-step
 // A line on stdin (or its end) stops it.
 #include <evy.h>
 #include <poll.h>
@@ -152,6 +152,27 @@ static void free_inside(void) {
     evy_server_step(server, -1);
   }
   printf("hooks %d\n", hooks);
+}
+
+static void *ask_for_deadlines(void *asked) {
+  do {
+    evy_server_deadline(asked);
+  } while (evy_server_port(asked, 0) != 0);
+  return NULL;
+}
+
+/* The one who frees a server steps it to its end, beside a thread that is in one of the three calls. */
+static void freed_beside_a_deadline(void) {
+  enum { rounds = 50 };
+  for (int i = 0; i < rounds; i++) {
+    pthread_t asker;
+    make(NULL, NULL);
+    must(evy_server_step(server, 0) == EVY_OK, "step");
+    must(pthread_create(&asker, NULL, ask_for_deadlines, server) == 0, "a thread");
+    evy_server_free(server);
+    pthread_join(asker, NULL);
+  }
+  printf("freed %d\n", rounds);
 }
 
 /* ---- threads of the host ---- */
@@ -348,6 +369,8 @@ int main(int argc, char **argv) {
     step();
   } else if (strcmp(mode, "free") == 0) {
     free_inside();
+  } else if (strcmp(mode, "deadline") == 0) {
+    freed_beside_a_deadline();
   } else if (strcmp(mode, "work") == 0) {
     threads("lent_threads", lent, count);
   } else if (strcmp(mode, "short") == 0) {

@@ -129,6 +129,11 @@ def test_a_stepped_server_can_be_freed_by_its_handler(host):
     assert stepped.stop()["hooks"] == 1
 
 
+def test_a_stepped_server_can_be_freed_while_another_thread_asks_for_its_deadline(host):
+    """It waited for a step that nobody made; ThreadSanitizer sees both read the timers."""
+    assert host("deadline").stop()["freed"] == 50
+
+
 def test_lent_threads_run_every_handler_and_nobody_else_does(host):
     lender = host("work", "6")
     all_at_once(*[lambda: ask(lender, "/slow", 2)] * 4, *[lambda: ask(lender, "/a", 200)] * 2)

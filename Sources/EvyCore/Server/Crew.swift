@@ -14,7 +14,7 @@ internal import Synchronization
 final class Crew: @unchecked Sendable {
     /// Between attempts to make a thread where the last one failed.
     private static let attemptMilliseconds: Int64 = 10
-    private static let idleNanoseconds: Int64 = 10_000_000_000
+    static let idleNanoseconds: Int64 = 10_000_000_000
 
     let limit: Int
     /// Most callbacks that wait for their clients beside them.
@@ -30,6 +30,7 @@ final class Crew: @unchecked Sendable {
     var victim: WorkerRef?
     var queue = Fifo<ExchangeRef>()
     var idleCount = 0
+    private var idle = IdleThreads()
     /// Of the idle ones, those that were signalled and have not come back from their wait yet.
     private var calledCount = 0
     var waitingCount = 0
@@ -268,10 +269,16 @@ final class Crew: @unchecked Sendable {
             } else if isOver {
                 break
             } else {
+                let now = Clock.monotonicNanoseconds
+                if idle.hasSurplus(now: now), mayRetire() {
+                    idle.noteGone()
+                    break
+                }
                 idleCount += 1
                 let patience = queue.isEmpty ? Self.idleNanoseconds : Self.lookNanoseconds
-                let isWoken = gate.wait(until: Clock.monotonicNanoseconds + patience)
+                let isWoken = gate.wait(until: now + patience)
                 idleCount -= 1
+                idle.note(others: idleCount)
                 if calledCount > 0 { calledCount -= 1 }
                 if !isWoken, mayRetire() { break }
             }

@@ -4,6 +4,29 @@
 
 internal import Synchronization
 
+/// Idle threads are woken in turn, so where there is always work none of them idles for long, however many a
+/// rush has left behind. What counts is how few of them idled at the busiest moment of a while.
+struct IdleThreads {
+    private var fewest = Int.max
+    private var whileEnds = Int64.min
+    private var surplus = 0
+
+    /// One of them got work, or gave up; so many idle on.
+    mutating func note(others: Int) { fewest = min(fewest, others) }
+
+    mutating func noteGone() { surplus -= 1 }
+
+    /// Are they too many? One is kept for the loop. Clock: monotonic.
+    mutating func hasSurplus(now: Int64) -> Bool {
+        if now >= whileEnds {
+            surplus = whileEnds == .min || fewest == .max ? 0 : max(0, fewest - 1)
+            fewest = .max
+            whileEnds = now + Crew.idleNanoseconds
+        }
+        return surplus > 0
+    }
+}
+
 extension Crew {
     // MARK: Figures
 

@@ -50,9 +50,9 @@ extension Crew {
     }
 
     /// Lock held. Handlers that wait for their clients keep threads that others want now: no look has to
-    /// confirm it. Those that were asked for and are on their way count as if they were here.
+    /// confirm it. Those that idle, or were asked for and are on their way, will take one request each.
     private var lacksReplacement: Bool {
-        waitingCount > 0 && couldUseMore && askedCount < queue.count
+        waitingCount > 0 && couldUseMore && idleCount + askedCount < queue.count
             && lentCount + askedCount <= limit + waitingCount
     }
 
