@@ -10,31 +10,39 @@ import Testing
 @Suite struct IdleThreadsTests {
     private let length = Crew.idleNanoseconds
 
-    @Test func thoseThatIdledAtTheBusiestMomentAreTooManyButOne() {
+    /// After a while in which so many others idled at each wake-up.
+    private func idle(after others: Int...) -> IdleThreads {
         var idle = IdleThreads()
-        #expect(!idle.hasSurplus(now: 0))
-        for others in [5, 3, 4] { idle.note(others: others) }
-        #expect(!idle.hasSurplus(now: length - 1), "the while is not over")
-        for _ in 0..<2 {
-            #expect(idle.hasSurplus(now: length))
+        let hasBegun = idle.hasSurplus(now: 0)
+        #expect(!hasBegun)
+        for count in others { idle.note(others: count) }
+        return idle
+    }
+
+    @Test func thoseThatIdledAtTheBusiestMomentAreTooManyButOne() {
+        var idle = idle(after: 5, 3, 4)
+        let isEarly = idle.hasSurplus(now: length - 1)
+        #expect(!isEarly, "the while is not over")
+        var gone = 0
+        while gone < 9, idle.hasSurplus(now: length) {
             idle.noteGone()
+            gone += 1
         }
-        #expect(!idle.hasSurplus(now: length))
+        #expect(gone == 2)
     }
 
     @Test func nobodyGoesWhereAllHadWorkOnce() {
-        var idle = IdleThreads()
-        #expect(!idle.hasSurplus(now: 0))
-        for others in [5, 0, 5] { idle.note(others: others) }
-        #expect(!idle.hasSurplus(now: length))
+        var idle = idle(after: 5, 0, 5)
+        let first = idle.hasSurplus(now: length)
         idle.note(others: 2)
-        #expect(!idle.hasSurplus(now: 2 * length - 1))
-        #expect(idle.hasSurplus(now: 2 * length), "each while by itself")
+        let early = idle.hasSurplus(now: 2 * length - 1)
+        let second = idle.hasSurplus(now: 2 * length)
+        #expect([first, early, second] == [false, false, true], "each while by itself")
     }
 
     @Test func aWhileInWhichNobodyWasWokenTellsNothing() {
-        var idle = IdleThreads()
-        #expect(!idle.hasSurplus(now: 0))
-        #expect(!idle.hasSurplus(now: 5 * length))
+        var idle = idle()
+        let isTold = idle.hasSurplus(now: 5 * length)
+        #expect(!isTold)
     }
 }
