@@ -27,6 +27,7 @@ final class Crew: @unchecked Sendable {
     var server: Server?
     /// The loop has no holder: whoever is free takes it. The worker is the thread that lost it, if any.
     var isLeaderless = false
+    /// Until the next holder has adopted what it did; its thread stays as long.
     var victim: WorkerRef?
     var queue = Fifo<ExchangeRef>()
     var idleCount = 0
@@ -223,7 +224,7 @@ final class Crew: @unchecked Sendable {
     /// False: out of memory.
     func lend() -> Bool {
         countLent(1)
-        let isServed = work()
+        let isServed = work(isLent: true)
         if !isForked { countLent(-1) }
         return isServed
     }
@@ -231,7 +232,6 @@ final class Crew: @unchecked Sendable {
     private func countLent(_ change: Int) {
         gate.withLock {
             lentCount += change
-            if change > 0, askedCount > 0 { askedCount -= 1 }
             endEvent.pointee.signal()
         }
     }
@@ -243,16 +243,16 @@ final class Crew: @unchecked Sendable {
     /// Takes the loop, or queued callbacks, or waits for either, until the server has stopped. False: out of
     /// memory.
     @discardableResult
-    func work() -> Bool {
+    func work(isLent: Bool = false) -> Bool {
         guard let worker = gate.withLock({ spareWorkers.popLast() }) ?? makeWorker() else { return false }
         gate.lock()
         members.insert(Thread.current)
+        if isLent, askedCount > 0 { askedCount -= 1 }
         countSlots()
         while true {
             if isLeaderless {
                 isLeaderless = false
                 let from = victim
-                victim = nil
                 gate.unlock()
                 let isLost = lead(worker, from: from)
                 worker.giveHostLock(reactor?.pointee.settings.hostLock)
@@ -270,7 +270,7 @@ final class Crew: @unchecked Sendable {
                 break
             } else {
                 let now = Clock.monotonicNanoseconds
-                if idle.hasSurplus(now: now), mayRetire() {
+                if idle.hasSurplus(now: now), idleCount > calledCount, mayRetire() {
                     idle.noteGone()
                     break
                 }
@@ -307,7 +307,7 @@ final class Crew: @unchecked Sendable {
 
     /// Lock held. Threads that were made for a rush go again; the first stays for the loop.
     private func mayRetire() -> Bool {
-        !isLeaderless && queue.isEmpty && !isOver && threads.contains(where: \.isCurrent)
+        !isLeaderless && victim == nil && queue.isEmpty && !isOver && threads.contains(where: \.isCurrent)
     }
 
     private func popQueue() -> ExchangeRef? {
@@ -322,7 +322,12 @@ final class Crew: @unchecked Sendable {
     /// Holds the loop until it is lost in host code (true), or nothing is left to serve.
     private func lead(_ worker: WorkerRef, from victim: WorkerRef?) -> Bool {
         guard let reactor else { return false }
-        if let victim { reactor.adopt(from: victim, by: worker) } else { reactor.begin(worker) }
+        if let victim {
+            reactor.adopt(from: victim, by: worker)
+            gate.withLock { self.victim = nil }
+        } else {
+            reactor.begin(worker)
+        }
         let client = ReactorClient(reactor: reactor)
         while EventLoop.turn(reactor.loop, client) {
             if reactor.isFinished {

@@ -58,7 +58,16 @@ extension Crew {
 
     /// Lock held.
     func askForReplacement() {
-        if lacksReplacement, server?.isAskedForShort == true { server?.noteShort() }
+        if !lacksReplacement {
+            if couldUseMore { wakeSleepingWatcher() }
+        } else if server?.isAskedForShort == true {
+            server?.noteShort()
+        }
+    }
+
+    /// It may have gone to sleep while nobody asked, or nobody could be asked for.
+    private func wakeSleepingWatcher() {
+        if reactor?.pointee.isUnwatched.load(ordering: .relaxed) == true { wakeWatcher() }
     }
 
     /// Lock held. At the second look in a row the host is asked for a thread.
@@ -72,15 +81,15 @@ extension Crew {
         gate.withLock {
             guard couldUseMore else { return false }
             if shortLooks >= 2 {
-                // Whoever was to come has had the time.
-                askedCount = 0
-            } else if !lacksReplacement {
-                // It may have gone to sleep while nobody asked.
-                if reactor?.pointee.isUnwatched.load(ordering: .relaxed) == true { wakeWatcher() }
+                // One more, or instead of one that has not come.
+                askedCount = max(1, askedCount)
+            } else if lacksReplacement {
+                askedCount += 1
+            } else {
+                wakeSleepingWatcher()
                 return false
             }
             shortLooks = 0
-            askedCount += 1
             return true
         }
     }

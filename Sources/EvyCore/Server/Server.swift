@@ -189,6 +189,7 @@ final class Server: @unchecked Sendable {
         // Threads lent to a server that will not start any more.
         if gate.withLock({ state == .new }) {
             for loop in loops { loop.crew.end() }
+            noteShort()
             pullQueue?.noteEnd()
         }
     }

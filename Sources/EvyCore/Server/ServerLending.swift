@@ -15,7 +15,10 @@ extension Server {
             guard !isMember else {
                 throw ServerError(kind: .state, text: "a handler's thread is the server's already")
             }
-            let short = loops.first { loop in loop.crew.gate.withLock { loop.crew.couldUseMore } }
+            let short =
+                loops.first { loop in
+                    loop.crew.gate.withLock { loop.crew.couldUseMore && loop.crew.askedCount > 0 }
+                } ?? loops.first { loop in loop.crew.gate.withLock { loop.crew.couldUseMore } }
             let poorest = short ?? loops.min { $0.lentCount < $1.lentCount } ?? loops[0]
             poorest.lentCount += 1
             return poorest

@@ -133,6 +133,27 @@ def test_clients_that_were_there_before_the_threads():
                 upload.close()
 
 
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_stop_that_comes_ahead_of_the_start(monkeypatch, raises):
+    """All threads are there and wait for it, the one that lends more as well."""
+
+    def stop(self, handle):
+        if raises:
+            raise KeyboardInterrupt
+        self.stop()
+
+    monkeypatch.setattr(evy.wsgi.Server, "_await_lent", stop)
+    server = evy.wsgi.Server("127.0.0.1:0", hello, log_output=False, threads=4)
+    if raises:
+        with pytest.raises(KeyboardInterrupt):
+            server.start()
+    else:
+        assert server.start() is server
+    assert server.join(10) and not server.is_running
+    with pytest.raises(ConnectionRefusedError):
+        Connection(server, tls=False)
+
+
 def test_no_thread_can_be_made(serve, monkeypatch):
     """What was begun is ended, and the error is Python's own."""
     start, started = threading.Thread.start, []

@@ -271,27 +271,33 @@ class Server:
             self._lender.begin(handle)
             self._await_lent(handle)
             status = lib.evy_server_start(handle)
-            if status < 0:
+            if status < 0 and not self.is_stopping:
                 raise _errors.make(status, _lib.text(lib.evy_server_error(handle)))
         except BaseException:
             # No thread can be made, or a signal handler raised, and the last one may be on its way or not.
-            self.stop()
-            self._lender.refuse()
-            # Somebody has to bring to an end what was begun.
-            lib.evy_server_work(handle)
-            self._lender.leave()
+            self._give_up(handle)
             raise
-        self._lender.leave()
+        if status < 0:  # stopped meanwhile, which is no error
+            self._give_up(handle)
+        else:
+            self._lender.leave()
         return self
+
+    def _give_up(self, handle: int) -> None:
+        self.stop()
+        self._lender.refuse()
+        # Somebody has to bring to an end what was begun.
+        lib.evy_server_work(handle)
+        self._lender.leave()
 
     def _await_lent(self, handle: int) -> None:
         """Clients may have queued already, and a thread that serves alone may not wait for any of them.
 
-        Those that do not come, for want of memory, are not waited for.
+        Once one of them could not come, for want of memory or after a fork, nobody is waited for.
         """
         deadline = time.monotonic() + _LENT_SECONDS
-        while stats_of(handle).threads_total < self._lender.count and not self.is_stopping:
-            if time.monotonic() > deadline:
+        while stats_of(handle).threads_total < self._lender.count and time.monotonic() < deadline:
+            if self.is_stopping or self._failure is not None:
                 break
             time.sleep(_LENT_LOOK_SECONDS)
 
