@@ -189,3 +189,17 @@ def test_a_stalled_handshake_is_cut(serve):
             pass
     with Connection(server, tls=client_context()) as connection:
         assert connection.get("/").status == 200
+
+
+def test_objects_that_outlive_their_modules(pairs, monkeypatch):
+    """As at the end of a free-threaded interpreter, where modules are emptied first."""
+    tls = evy.TLS(pairs / "cert.crt", pairs / "private.key")
+    server = evy.wsgi.Server("127.0.0.1:0", site, log_output=False)
+    handle = tls.handle
+    for module in (evy._tls, evy.web._server):
+        monkeypatch.setattr(module, "lib", None)
+    tls.__del__()
+    server.__del__()
+    monkeypatch.undo()
+    evy._lib.lib.evy_tls_free(handle)
+    server.stop()
