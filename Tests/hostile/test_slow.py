@@ -29,8 +29,8 @@ def crowds_by_deadline(watch, server):
     found = [
         ("idle_timeout", slow.idle(watch, server, size(300, 1000 if SANITIZED else 5000))),
         ("idle_timeout", slow.idle(watch, server, size(20, 200), tls=True)),
-        ("write_timeout", slow.not_reading(watch, server, size(20, 50))),
-        ("write_timeout", slow.not_reading(watch, server, size(20, 50), STREAM, name="not reading a stream")),
+        ("write_timeout", slow.not_reading(watch, server, size(20, 25))),
+        ("write_timeout", slow.not_reading(watch, server, size(20, 25), STREAM, name="not reading a stream")),
         ("write_timeout", slow.not_reading(watch, server, size(20, 50), tls=True)),
         ("body_timeout", slow.slow_body(watch, server, size(50, 200), PAUSE)),
         ("header_timeout", slow.silent(watch, server, size(50, 200))),
