@@ -37,6 +37,7 @@ PROGRAMS = {
     "cycle": ["cycle.c"],
     "hostloop": ["hostloop.c"],
     "tasks": ["tasks.c"],
+    "turns": ["turns.c"],
     "misuse": ["misuse.c", "misuse_server.c", "misuse_request.c", "misuse_see.c"],
 }
 

@@ -19,6 +19,7 @@ static evy_server *server;
 static atomic_int running, most, foreign, done, hooks, complete;
 static atomic_long wire;
 static __thread bool is_lent;
+static int count; /* of threads, at first */
 
 static void pause_ms(long ms) { nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL); }
 
@@ -208,25 +209,34 @@ static void *pull(void *user) {
   return user;
 }
 
-static void threads(const char *option, void *(*body)(void *), int count) {
-  pthread_t all[64];
+enum { THREADS_MOST = 64 };
+static pthread_t all[THREADS_MOST];
+static int begun;
+
+static void begin(void *(*body)(void *), int until) {
+  while (begun < until) {
+    must(pthread_create(&all[begun++], NULL, body, NULL) == 0, "a thread");
+  }
+}
+
+static void join_all(void) {
+  while (begun > 0) {
+    pthread_join(all[--begun], NULL);
+  }
+}
+
+static void threads(const char *option, void *(*body)(void *)) {
   make(option, "true");
   /* Half of them before the start, which must find them waiting. */
-  for (int i = 0; i < count / 2; i++) {
-    pthread_create(&all[i], NULL, body, NULL);
-  }
+  begin(body, count / 2);
   must(evy_server_start(server) == EVY_OK, "start");
-  for (int i = count / 2; i < count; i++) {
-    pthread_create(&all[i], NULL, body, NULL);
-  }
+  begin(body, count);
   while (!told_to_stop(-1)) {
   }
   evy_wake(server);
   evy_server_stop(server, 5000);
   must(evy_server_wait(server, 20000) == EVY_OK, "wait");
-  for (int i = 0; i < count; i++) {
-    pthread_join(all[i], NULL);
-  }
+  join_all();
   must(evy_server_work(server) == EVY_OK, "work after the end");
   printf("most %d foreign %d hooks %d complete %d done %d wire %ld\n", most, foreign, hooks, complete, done,
          wire);
@@ -235,48 +245,53 @@ static void threads(const char *option, void *(*body)(void *), int count) {
 
 /* ---- a host that lends more as they are needed ---- */
 
-enum { LENT_MOST = 64 };
+static void await_counter(uint32_t which, int64_t least) {
+  int64_t figures[EVY_N_THREADS_TOTAL + 1];
+  do {
+    must(evy_server_counters(server, figures, EVY_N_THREADS_TOTAL + 1) > which, "counters");
+  } while (figures[which] < least && poll(NULL, 0, 1) == 0);
+}
 
-/* is_late: it asks for the first time when requests have waited so long that no thread looks after them. */
-static void short_of_threads(int count, bool is_late) {
-  pthread_t all[LENT_MOST];
-  evy_status st;
+static void begin_short(void) {
   make("lent_threads", "true");
   must(evy_server_short(server, 0) == EVY_E_TIMEOUT, "short of threads ahead of the start");
   must(evy_server_start(server) == EVY_OK, "start");
-  for (int i = 0; i < count; i++) {
-    pthread_create(&all[i], NULL, lent, NULL);
-  }
+  begin(lent, count);
   /* With one alone no handler waits for its client. */
-  int64_t figures[EVY_N_THREADS_TOTAL + 1];
-  while (evy_server_counters(server, figures, EVY_N_THREADS_TOTAL + 1) > 0 &&
-         figures[EVY_N_THREADS_TOTAL] < count) {
-    poll(NULL, 0, 1);
-  }
+  await_counter(EVY_N_THREADS_TOTAL, count);
   printf("here %d\n", count);
-  while (is_late && evy_server_counters(server, figures, EVY_N_REQUESTS_QUEUED + 1) > 0 &&
-         figures[EVY_N_REQUESTS_QUEUED] == 0) {
-    poll(NULL, 0, 1);
-  }
-  if (is_late) {
-    poll(NULL, 0, 600); /* the watcher sleeps after 200 ms */
-    must(evy_server_short(server, 10000) == EVY_OK, "not short of threads");
-    pthread_create(&all[count++], NULL, lent, NULL);
-  }
+}
+
+static void lend_more(void) {
+  evy_status st;
   while ((st = evy_server_short(server, 10)) != EVY_END) {
-    if (st == EVY_OK && count < LENT_MOST) {
-      pthread_create(&all[count++], NULL, lent, NULL);
-      printf("lent %d\n", count);
+    if (st == EVY_OK && begun < THREADS_MOST) {
+      begin(lent, begun + 1);
+      printf("lent %d\n", begun);
     }
     if (told_to_stop(0)) {
       evy_server_stop(server, 5000);
     }
   }
-  for (int i = 0; i < count; i++) {
-    pthread_join(all[i], NULL);
-  }
-  printf("lent %d foreign %d hooks %d complete %d\n", count, foreign, hooks, complete);
+  printf("lent %d ", begun);
+  join_all();
+  printf("foreign %d hooks %d complete %d\n", foreign, hooks, complete);
   evy_server_free(server);
+}
+
+static void lend_as_needed(void) {
+  begin_short();
+  lend_more();
+}
+
+/* It asks for the first time when requests have waited so long that no thread looks after them. */
+static void lend_late(void) {
+  begin_short();
+  await_counter(EVY_N_REQUESTS_QUEUED, 1);
+  poll(NULL, 0, 600); /* the watcher sleeps after 200 ms */
+  must(evy_server_short(server, 10000) == EVY_OK, "not short of threads");
+  begin(lent, begun + 1);
+  lend_more();
 }
 
 /* ---- freed by a host that lent no thread ---- */
@@ -361,34 +376,24 @@ static void woken_step(void) {
   evy_server_free(server);
 }
 
+static void work(void) { threads("lent_threads", lent); }
+static void pulled(void) { threads("pull", pull); }
+
 int main(int argc, char **argv) {
-  const char *mode = argc > 1 ? argv[1] : "";
-  int count = argc > 2 ? atoi(argv[2]) : 0;
+  static const struct {
+    const char *name;
+    void (*run)(void);
+  } modes[] = {{"step", step}, {"free", free_inside}, {"deadline", freed_beside_a_deadline},
+               {"work", work}, {"short", lend_as_needed}, {"late", lend_late},
+               {"pull", pulled}, {"unlent", unlent}, {"waited", waited},
+               {"wake", wake}, {"woken-step", woken_step}};
+  count = argc > 2 ? atoi(argv[2]) : 0;
   setvbuf(stdout, NULL, _IOLBF, 0);
-  if (strcmp(mode, "step") == 0) {
-    step();
-  } else if (strcmp(mode, "free") == 0) {
-    free_inside();
-  } else if (strcmp(mode, "deadline") == 0) {
-    freed_beside_a_deadline();
-  } else if (strcmp(mode, "work") == 0) {
-    threads("lent_threads", lent, count);
-  } else if (strcmp(mode, "short") == 0) {
-    short_of_threads(count, false);
-  } else if (strcmp(mode, "late") == 0) {
-    short_of_threads(count, true);
-  } else if (strcmp(mode, "pull") == 0) {
-    threads("pull", pull, count);
-  } else if (strcmp(mode, "unlent") == 0) {
-    unlent();
-  } else if (strcmp(mode, "waited") == 0) {
-    waited();
-  } else if (strcmp(mode, "wake") == 0) {
-    wake();
-  } else if (strcmp(mode, "woken-step") == 0) {
-    woken_step();
-  } else {
-    return 2;
+  for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {
+    if (strcmp(argv[1], modes[i].name) == 0) {
+      modes[i].run();
+      return 0;
+    }
   }
-  return 0;
+  return 2;
 }

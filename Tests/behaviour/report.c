@@ -218,9 +218,14 @@ void wait_for_threads(void) {
 }
 
 void fill_pattern(unsigned char *out, size_t count, uint64_t offset) {
-  unsigned value = (unsigned)(offset % 251);
-  for (size_t i = 0; i < count; i++) {
-    out[i] = (unsigned char)value;
-    value = value == 250 ? 0 : value + 1;
+  enum { PERIOD = 251 };
+  size_t done = count < PERIOD ? count : PERIOD;
+  for (size_t i = 0; i < done; i++) {
+    out[i] = (unsigned char)((offset + i) % PERIOD);
+  }
+  /* Megabytes of it are asked for in one moment where latencies are taken: by doubling what is there. */
+  for (size_t part; done < count; done += part) {
+    part = count - done < done ? count - done : done;
+    memcpy(out + done, out, part);
   }
 }

@@ -48,6 +48,7 @@ def test_accept_without_means_waits_and_goes_on(faulty, name):
         for client in clients:
             assert client.response().status == 200
             client.close()
+    wait_until(lambda: len(server.logged(2)) >= 2, "both lines of the log")
     lines = server.logged(2)
     assert len(lines) == 2 and "cannot accept" in lines[0] and "accepting again" in lines[1], lines
 

@@ -52,6 +52,9 @@ struct Connection: ~Copyable {
     var silentAnswers: UInt64 = 0
     /// Bytes the kernel took on this socket; under TLS these are cipher bytes.
     var socketSent: UInt64 = 0
+    /// Of those, what it took in the turn of this number (see ConnectionShare).
+    var turnSent = 0
+    var turn: UInt32 = 0
     /// What tells whether the wait gets anywhere. For a body, bytes received in this window of its minimum
     /// rate; while lingering, bytes thrown away; for room to write, what the peer's TCP had acknowledged at
     /// its start.

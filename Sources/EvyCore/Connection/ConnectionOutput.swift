@@ -61,12 +61,9 @@ extension UnsafeMutablePointer<Reactor> {
         let sent: Int
         if sendingCount == 0 {
             sent = SystemCalls.send(connection.pointee.descriptor, worker.pointee.batch.readable)
-        } else if batchCount == 0, let sending {
-            sent = SystemCalls.send(connection.pointee.descriptor, sending.pointee.sending.readable)
         } else if let sending {
-            sent = SystemCalls.send(
-                connection.pointee.descriptor, worker.pointee.batch.readable, sending.pointee.sending.readable
-            )
+            sent = sendBatch(connection, behind: sending.pointee.sending.readable)
+            if sent == 0 { return block(connection, progressed: true) }
         } else {
             sent = 0
         }

@@ -6,8 +6,6 @@ internal import CSystem
 internal import Glibc
 
 extension UnsafeMutablePointer<Reactor> {
-    /// What one connection may take from files in one turn, so that a fast client does not starve others.
-    static var segmentBytesPerTurn: Int { 1 << 20 }
     /// Several packets, whatever their size.
     private static var largeBody: Int { 64 << 10 }
     /// A piece to read and encrypt at a time.
@@ -52,11 +50,8 @@ extension UnsafeMutablePointer<Reactor> {
         let worker = pointee.worker
         let batchCount = worker.pointee.batch.count
         let count = segment.pointee.bytes.count
-        let sent =
-            batchCount == 0
-            ? SystemCalls.send(connection.pointee.descriptor, segment.pointee.bytes)
-            : SystemCalls.send(
-                connection.pointee.descriptor, worker.pointee.batch.readable, segment.pointee.bytes)
+        let sent = sendBatch(connection, behind: segment.pointee.bytes)
+        if sent == 0 { return block(connection, progressed: true) }
         guard sent >= 0 else { return sendFailed(connection, -sent) }
         let fromBatch = min(sent, batchCount)
         worker.pointee.batch.consume(fromBatch)
@@ -70,20 +65,19 @@ extension UnsafeMutablePointer<Reactor> {
     private func flushFile(
         _ connection: ConnectionRef, _ exchange: ExchangeRef, _ segment: SegmentRef
     ) -> Flushed {
-        var budget = Self.segmentBytesPerTurn
+        var progressed = false
         while !segment.pointee.isTaken {
-            // The rest comes in the next turn: the socket has room, so epoll says so at once.
-            guard budget > 0 else { return block(connection, progressed: true) }
-            let wanted = Int(min(segment.pointee.left, Int64(budget)))
+            let wanted = share(connection, of: Int(clamping: segment.pointee.left))
+            guard wanted > 0 else { return block(connection, progressed: true) }
             let sent = SystemCalls.sendFile(
                 connection.pointee.descriptor, segment.pointee.descriptor, segment.pointee.offset, wanted)
             if sent == -Int(EAGAIN) {
-                return block(connection, progressed: budget < Self.segmentBytesPerTurn)
+                return block(connection, progressed: progressed)
             }
             guard sent >= 0 else { return sendFailed(connection, -sent) }
             guard sent > 0 else { return fileEnded(connection, exchange, segment) }
             segment.pointee.advance(sent)
-            budget -= sent
+            progressed = true
             book(connection, sent)
         }
         exchange.finishSegment()

@@ -116,7 +116,6 @@ extension UnsafeMutablePointer<Reactor> {
         guard let state = connection.pointee.tls else { return .dead }
         let worker = pointee.worker
         let sentBefore = connection.pointee.socketSent
-        var budget = Self.segmentBytesPerTurn
         while true {
             if !state.pointee.backlog.isEmpty {
                 let flushed = flushCipherBacklog(connection, state)
@@ -124,7 +123,9 @@ extension UnsafeMutablePointer<Reactor> {
             }
             let source = plainSource(connection)
             guard source != .none else { break }
-            guard budget > 0 else { return block(connection, progressed: true) }
+            if source == .exchange || source == .segment, share(connection, of: .max) == 0 {
+                return block(connection, progressed: true)
+            }
             guard let rooms = worker.pointee.cipherRooms() else { return sendFailed(connection, Int(ENOMEM)) }
             state.pointee.session.setOutput(rooms.output)
             let taken =
@@ -143,7 +144,6 @@ extension UnsafeMutablePointer<Reactor> {
                 return sendFailed(connection, Int(ECONNRESET))
             }
             state.pointee.plainInFlight &+= UInt64(taken)
-            budget -= taken
             if flushed == .blocked {
                 return block(connection, progressed: connection.pointee.socketSent != sentBefore)
             }

@@ -161,6 +161,7 @@ extension UnsafeMutablePointer<Reactor> {
     @inline(__always)
     func countSent(_ connection: ConnectionRef, _ count: Int) {
         connection.pointee.socketSent &+= UInt64(truncatingIfNeeded: count)
+        noteShare(connection, count)
         pointee.counters.add(.bytesOut, Int64(count))
     }
 

@@ -35,6 +35,9 @@ struct Reactor: ~Copyable {
     let counters = Counters()
     /// When the loop woke up; nanoseconds, monotonic.
     var turnStartedAt: Int64 = 0
+    /// Bytes the kernel took in this turn, and which turn it is.
+    var turnSent = 0
+    var turn: UInt32 = 0
     /// The thread that holds the loop.
     var worker: WorkerRef
     private var pool: ExchangeRef?

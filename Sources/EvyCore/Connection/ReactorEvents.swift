@@ -17,6 +17,7 @@ struct ReactorClient: LoopClient {
     @inline(__always)
     func turnBegan() {
         reactor.pointee.turnStartedAt = reactor.loop.pointee.now
+        reactor.pointee.turn &+= 1
         reactor.pointee.readClock()
     }
 
@@ -103,6 +104,7 @@ struct ReactorClient: LoopClient {
     }
 
     func turnEnded() -> Bool {
+        reactor.pointee.turnSent = 0
         let request = reactor.pointee.stopRequest.load(ordering: .acquiring)
         if request != 0 { reactor.drain(request) }
         if reactor.pointee.settings.observesAll { flushLogs() }

@@ -49,6 +49,11 @@ extension Crew {
         return !queue.isEmpty && offLoop.load(ordering: .relaxed) < limit
     }
 
+    /// How much a thread is wanted here. 2: it was asked for; 1: there would be work for it.
+    var need: Int {
+        gate.withLock { couldUseMore ? (askedCount > 0 ? 2 : 1) : 0 }
+    }
+
     /// Lock held. Handlers that wait for their clients keep threads that others want now: no look has to
     /// confirm it. Those that idle, or were asked for and are on their way, will take one request each.
     private var lacksReplacement: Bool {

@@ -15,13 +15,10 @@ extension Server {
             guard !isMember else {
                 throw ServerError(kind: .state, text: "a handler's thread is the server's already")
             }
-            let short =
-                loops.first { loop in
-                    loop.crew.gate.withLock { loop.crew.couldUseMore && loop.crew.askedCount > 0 }
-                } ?? loops.first { loop in loop.crew.gate.withLock { loop.crew.couldUseMore } }
-            let poorest = short ?? loops.min { $0.lentCount < $1.lentCount } ?? loops[0]
-            poorest.lentCount += 1
-            return poorest
+            let needs = loops.map { (-$0.crew.need, $0.lentCount, $0) }
+            let neediest = needs.min { ($0.0, $0.1) < ($1.0, $1.1) }?.2 ?? loops[0]
+            neediest.lentCount += 1
+            return neediest
         }
         defer { gate.withLock { loop.lentCount -= 1 } }
         guard loop.crew.lend() else { throw ServerError(kind: .noMemory, text: "out of memory") }

@@ -287,6 +287,30 @@ print('parent')
     assert run.out.lines == ["child", "parent"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_cannot_start_the_server_of_its_parent(program):
+    """It says so at once, and does not wait for threads that the library sends home."""
+    run = program("""
+import evy, os
+from evy.web import _server
+_server._LENT_SECONDS = 3600
+server = evy.wsgi.Server('127.0.0.1:0', lambda env, start_response: [], log_output=False)
+child = os.fork()
+if child == 0:
+    try:
+        server.start()
+    except evy.StateError as error:
+        print(error, flush=True)
+        os._exit(0)
+    os._exit(1)
+assert os.waitpid(child, 0)[1] == 0
+with server:
+    assert server.is_running
+""")
+    assert run.end(None) == 0, run.err.lines
+    assert run.out.lines == ["the server was started by a parent process"]
+
+
 @pytest.mark.parametrize(
     "raised, code", [("SystemExit(3)", 3), ("KeyboardInterrupt", 0), ("ValueError", 1)]
 )
