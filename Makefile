@@ -11,7 +11,7 @@ NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certifica
 TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
     valgrind strace iproute2
 
-.PHONY: run lib test conformance fuzz resources stress soak tools fuzz-abi install differential bench tls-scan hostile format clean
+.PHONY: run lib test conformance fuzz resources stress soak tools fuzz-abi install differential bench tls-scan hostile options format clean
 
 run: ## builds the library, starts Examples/c/hello.c with it
 	@.ci/need.sh $(NEEDED)
@@ -72,6 +72,9 @@ tls-scan: lib ## testssl.sh and sslyze against servers with private certificates
 hostile: lib ## clients that misbehave, in the sizes of an attack (minutes); prints a table of figures
 	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)
 	@EVY_HOSTILE=full Tests/pytest.sh Tests/hostile
+
+options: lib ## writes docs/options.md from the library's own table
+	@python3 .ci/options.py .build/release/libevy.so --write
 
 format: ## rewrites the Swift sources as .ci/format.sh wants them
 	swift format --in-place --parallel --recursive Package.swift Sources Tests Examples
