@@ -59,13 +59,21 @@ build_conversation() {
     clang=$(dirname "$(readlink -f "$(command -v swiftc)")")/clang
     once "core$optimised.o" $core/*/*.swift Include/evy.h Sources/C*/*.h Sources/CSystem/include/*.h \
         -- compile_core
-    for name in conversation script handler client; do
+    once pair.pem Tests/Fuzz/run.sh -- make_pair
+    for name in conversation script handler client peer; do
         "$clang" -c -g -O1 -Wall -Wextra -Werror -fsanitize=address,fuzzer-no-link -IInclude \
-            "Tests/Fuzz/conversation/$name.c" -o "$directory/$name.o"
+            -DEVY_FUZZ_PAIR="\"$directory/pair.pem\"" "Tests/Fuzz/conversation/$name.c" \
+            -o "$directory/$name.o"
         objects+=("$directory/$name.o")
     done
     swiftc -sanitize=fuzzer,address -use-ld=lld "${objects[@]}" "$directory/core$optimised.o" \
         -lssl -lcrypto -o "$directory/conversation"
+}
+
+make_pair() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=fuzz -nodes \
+        -keyout "$directory/key.pem" -out "$directory/pair.pem" 2> "$directory/pair.log"
+    cat "$directory/key.pem" >> "$directory/pair.pem"
 }
 
 compile_core() {

@@ -28,22 +28,42 @@ void client_open(client *c) {
     size_t size = offsetof(struct sockaddr_un, sun_path) + 1 + count;
     result = connect(c->fd, (struct sockaddr *)&to, (socklen_t)size);
   }
-  if (result == 0 || errno == EINPROGRESS) return;
+  if (result == 0 || errno == EINPROGRESS) {
+    if (talk.is_tls) peer_open(c);
+    return;
+  }
   close(c->fd); /* after a stop nobody listens */
   c->fd = -1;
 }
 
 void client_send(client *c, const uint8_t *bytes, size_t count) {
   if (c->fd < 0 || c->is_shut || count == 0) return;
+  if (c->tls != NULL) return peer_send(c, bytes, count);
   /* What does not fit is lost: then a request is cut, which is as good as any other. Who sends on to a
    * server that has closed, and does not linger, is reset: then bytes on their way are lost as well. */
   bool is_sent = send(c->fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
   if (!is_sent && errno != EAGAIN) c->is_lossy = talk.is_lossy = true;
 }
 
-void client_shut(client *c) {
+void client_garble(client *c, const uint8_t *bytes, size_t count) {
+  if (c->fd >= 0 && !c->is_shut && count > 0 && c->tls != NULL) peer_garble(c, bytes, count);
+}
+
+void client_shut(client *c, bool says_so) {
+  if (c->tls != NULL && !c->is_shut) peer_shut(c, says_so);
   if (c->fd >= 0) shutdown(c->fd, SHUT_WR);
   c->is_shut = true;
+}
+
+/* As recv does; 0 under TLS: nothing now, or never again. */
+static ssize_t receive(client *c, uint8_t *room, size_t wanted) {
+  if (c->tls != NULL) return (ssize_t)peer_read(c, room, wanted);
+  ssize_t got = recv(c->fd, room, wanted, MSG_DONTWAIT);
+  if (got > 0) c->wire += (size_t)got;
+  if (got < 0 && errno == EAGAIN) return 0;
+  if (got < 0) c->is_lossy = talk.is_lossy = true;
+  if (got <= 0) c->has_ended = true;
+  return got;
 }
 
 size_t client_read(client *c, size_t wanted) {
@@ -55,13 +75,8 @@ size_t client_read(client *c, size_t wanted) {
       c->received = realloc(c->received, c->room);
       REQUIRE(c->received != NULL);
     }
-    ssize_t got = recv(c->fd, c->received + c->count, room, MSG_DONTWAIT);
-    if (got < 0 && errno == EAGAIN) break;
-    if (got < 0) c->is_lossy = talk.is_lossy = true;
-    if (got <= 0) {
-      c->has_ended = true;
-      break;
-    }
+    ssize_t got = receive(c, c->received + c->count, room);
+    if (got <= 0) break;
     c->count += (size_t)got;
     total += (size_t)got;
   }
@@ -74,6 +89,7 @@ void client_close(client *c, bool by_reset) {
   if (by_reset) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   if (!c->has_ended) c->is_lossy = talk.is_lossy = true;
   close(c->fd);
+  if (c->tls != NULL) peer_close(c);
   c->fd = -1;
   if (talk.closed_count < 64) {
     talk.closed[talk.closed_count++] = *c;
@@ -212,7 +228,8 @@ static bool has_no_body(const head *h, bytes rest) {
 static bool take_response(const client *c, bytes *b, head *h) {
   int64_t index = 0;
   bool is_whole;
-  if (has_no_body(h, *b)) {
+  bool is_bare = has_no_body(h, *b);
+  if (is_bare) {
     is_whole = true;
   } else if (h->is_chunked) {
     is_whole = take_chunks(b, h, &index);
@@ -229,8 +246,9 @@ static bool take_response(const client *c, bytes *b, head *h) {
   REQUIRE(!r->was_seen && r->status == h->status && index <= r->handed);
   r->was_seen = true;
   r->was_whole = is_whole;
+  r->has_no_body = is_bare;
   bool has_all = is_whole && r->end == EVY_END_COMPLETE;
-  if (has_all && !r->is_head && !has_no_body(h, *b)) REQUIRE(index == r->handed);
+  if (has_all && !r->is_head && !is_bare) REQUIRE(index == r->handed);
   return is_whole;
 }
 

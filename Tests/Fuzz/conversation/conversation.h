@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * conversation.h - one server, its clients and its requests, as a script of the fuzzer drives them.
- * script.c reads the script, handler.c plays the application, client.c the peers, conversation.c judges. */
+ * script.c reads the script, handler.c plays the application, client.c the peers (peer.c their TLS),
+ * conversation.c judges. */
 #ifndef EVY_FUZZ_CONVERSATION_H
 #define EVY_FUZZ_CONVERSATION_H
 #include "evy.h"
@@ -35,11 +36,15 @@ typedef struct {
   int64_t end, wire_out;
   int socket;         /* taken over, else -1 */
   bool was_seen, was_whole; /* by a client */
+  bool has_no_body;
 } request;
 
 typedef struct {
   int fd; /* -1: not connected */
   bool is_shut, has_ended, is_lossy;
+  bool is_cut;       /* what it would say now makes no sense any more */
+  struct ssl_st *tls; /* NULL: clear text */
+  size_t wire;       /* bytes that its socket gave */
   uint8_t *received;
   size_t count, room;
 } client;
@@ -47,7 +52,7 @@ typedef struct {
 typedef struct {
   evy_config *config;
   evy_server *server;
-  bool is_tcp, is_lossy, has_taken, has_stopped;
+  bool is_tcp, is_tls, is_lossy, has_taken, has_stopped;
   uint8_t plans[8];
   request requests[REQUESTS_MAX];
   int request_count;
@@ -72,11 +77,20 @@ uint8_t pattern(const request *r, int64_t index);
 /* client.c */
 void client_open(client *c);
 void client_send(client *c, const uint8_t *bytes, size_t count);
-void client_shut(client *c);
+void client_garble(client *c, const uint8_t *bytes, size_t count);
+void client_shut(client *c, bool says_so);
 size_t client_read(client *c, size_t wanted);
 void client_close(client *c, bool by_reset);
 /* Reads what a client got as responses; returns how many final ones there are. */
 int client_judge(const client *c);
+
+/* peer.c */
+void peer_open(client *c);
+void peer_send(client *c, const uint8_t *bytes, size_t count);
+void peer_garble(client *c, const uint8_t *bytes, size_t count);
+void peer_shut(client *c, bool says_so);
+size_t peer_read(client *c, uint8_t *room, size_t wanted);
+void peer_close(client *c);
 
 /* script.c */
 void play(script *s);

@@ -73,11 +73,11 @@ static void act(script *s, client *c, uint8_t op) {
   case 1: send_canned(c, argument, script_byte(s)); break;
   case 2: {
     size_t count = script_bytes(s, argument, &bytes);
-    client_send(c, bytes, count);
+    argument == 9 ? client_garble(c, bytes, count) : client_send(c, bytes, count);
     break;
   }
   case 3: client_read(c, argument < 200 ? argument : argument * 1000u); break;
-  case 4: client_shut(c); break;
+  case 4: client_shut(c, !(argument & 1)); break;
   case 5: client_close(c, argument & 1); break;
   case 6: case 7: if (r != NULL) go_on(r, argument); break;
   case 8: if (r != NULL) finish(r, argument); break;

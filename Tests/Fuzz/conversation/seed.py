@@ -4,6 +4,7 @@
 import pathlib
 import sys
 
+TLS = 0x80
 OPEN, CANNED, RAW, READ, SHUT, CLOSE, GO_ON, FINISH, STEP = 0, 1, 2, 3, 4, 5, 6, 8, 9
 STEPS = 0x40
 REQUESTS, PLANS = 18, 16
@@ -32,6 +33,7 @@ for plan in range(PLANS):
     write(f"plan-{plan:02}-later", 8, 5, 0, plans, later)
     upload = canned(12) + canned(13) + event(GO_ON, 1) + canned(13) + canned(14) + event(FINISH, 0)
     write(f"plan-{plan:02}-upload", 1, 1, 0, plans, upload)
+    write(f"plan-{plan:02}-tls", 0, TLS, 0, plans, b"".join(canned(request) for request in range(5)))
     for kind in (CLOSE, SHUT):
         cut = canned(11) + event(READ, 3) + event(kind, 1) + event(STEP, 3)
         write(f"plan-{plan:02}-end-{kind}", 2, 1, 1, plans, cut)
