@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 enum { CLIENTS_MAX = 4, REQUESTS_MAX = 1024, PIECE = 16384 };
+enum { DATA_MAX = 5 << 18 }; /* more than a connection may send in a turn of the loop */
 
 /* Stops the process with what does not hold. */
 #define REQUIRE(holds) ((holds) ? (void)0 : broken(#holds, __FILE__, __LINE__))
@@ -72,7 +73,7 @@ void *new_user(void);
 void drop_user(void *user);
 void go_on(request *r, uint8_t how); /* the next part of an answer that is given later */
 void finish(request *r, uint8_t how);
-uint8_t pattern(const request *r, int64_t index);
+const uint8_t *body_from(const request *r, int64_t index); /* DATA_MAX bytes of its body */
 
 /* client.c */
 void client_open(client *c);

@@ -11,20 +11,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* More than a connection may send in a turn of the loop. */
-enum { DATA_MAX = 5 << 18 };
-
-uint8_t pattern(const request *r, int64_t index) {
-  return (uint8_t)('a' + ((r - talk.requests) + index) % 26);
-}
-
 /* 26 bytes longer than the longest piece: every piece is a part of it. */
-static const uint8_t *data(const request *r, int64_t from) {
+const uint8_t *body_from(const request *r, int64_t index) {
   static uint8_t bytes[DATA_MAX + 26];
   if (bytes[0] == 0) {
     for (int i = 0; i < DATA_MAX + 26; i++) bytes[i] = (uint8_t)('a' + i % 26);
   }
-  return bytes + ((r - talk.requests) + from) % 26;
+  return bytes + ((r - talk.requests) + index) % 26;
 }
 
 /* A user that must be dropped exactly once. */
@@ -169,7 +162,7 @@ static void respond(request *r, evy_req *req, size_t count, bool lent) {
   r->status = statuses[r->size & 7];
   REQUIRE(evy_respond(req, 200, NULL, "Evil\0a\r\nEvil: b", 15, "", 0) != EVY_OK);
   const char *reason = r->size & 8 ? "Why not" : NULL;
-  const uint8_t *body = data(r, 0);
+  const uint8_t *body = body_from(r, 0);
   evy_status result =
       lent ? evy_respond_ref(req, r->status, reason, block, len, body, count, new_user(), drop_user)
            : evy_respond(req, r->status, reason, block, len, body, count);
@@ -190,7 +183,7 @@ static void begin(request *r, evy_req *req, int64_t length) {
 }
 
 static void write_some(request *r, evy_req *req, size_t count, uint8_t how) {
-  const uint8_t *bytes = data(r, r->handed);
+  const uint8_t *bytes = body_from(r, r->handed);
   switch (how & 3) {
   case 0: note(r, evy_resp_write(req, bytes, count, 0), (int64_t)count); break;
   case 1: note(r, evy_resp_write_ref(req, bytes, count, new_user(), drop_user), (int64_t)count); break;
