@@ -12,8 +12,8 @@ export SWIFT_BACKTRACE=enable=no
 for target in "$@"; do
     rm -rf "$directory/merged"
     mkdir -p "$directory/merged"
-    "$directory/$target.fuzz" -set_cover_merge=1 -max_len=256 "$directory/merged" "$directory/corpus/$target" \
-        > "$directory/$target.merge.log" 2>&1
+    "$directory/$target.fuzz" -set_cover_merge=1 -max_len=256 "$directory/merged" \
+        "$directory/corpus/$target" > "$directory/$target.merge.log" 2>&1
     python3 Tests/Fuzz/pack.py pack "$directory/merged" "Tests/Fuzz/corpus/$target.txt"
     wc -lc "Tests/Fuzz/corpus/$target.txt"
 done
