@@ -14,7 +14,9 @@ import Testing
         crew.waitingCount = waiting
         // Nobody looks at them: no thread ever serves here.
         let exchange = ExchangeRef(bitPattern: MemoryLayout<Exchange>.alignment)
-        for _ in 0..<queued where exchange != nil { crew.queue.append(exchange!) }
+        for _ in 0..<queued {
+            if let exchange { crew.queue.append(exchange) }
+        }
         return crew
     }
 
