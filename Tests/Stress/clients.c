@@ -255,6 +255,14 @@ static void fill_house(struct client *client, int house, bool is_secure) {
   wire_close(client->wire, false);
 }
 
+static void rest(void) {
+  atomic_fetch_add(&book->at_rest, 1);
+  while (atomic_load(&book->rests) && !atomic_load(&book->over)) {
+    pause_ms(5);
+  }
+  atomic_fetch_sub(&book->at_rest, 1);
+}
+
 static void *be_client(void *user) {
   struct client *client = user;
   for (int house = 0; house < HOUSES; house++) {
@@ -262,6 +270,9 @@ static void *be_client(void *user) {
     fill_house(client, house, true);
   }
   while (!atomic_load(client->is_extra ? &book->crowd_over : &book->over)) {
+    if (atomic_load(&book->rests)) {
+      rest();
+    }
     visit_house(client, (int)(rnd(&client->state) % (HOUSES + 1)));
   }
   wire_free(client->wire);

@@ -110,47 +110,64 @@ static void tell(double seconds) {
 /* ---- the run ------------------------------------------------------------------------------------ */
 
 struct memory {
-  long start, early, late; /* KiB; the lowest of the second and of the last fifth */
+  long early, late; /* KiB at rest, a fifth of the requests over, and all of them */
 };
-enum { looks = 200, fifth = looks / 5 };
 
-static long lowest(const long *kib) {
-  long found = kib[0];
-  for (int i = 1; i < fifth; i++) {
-    found = kib[i] != 0 && kib[i] < found ? kib[i] : found; /* the very last look may not come */
+/* Resident memory while nobody asks for anything. Under load it goes with the threads there are, and those
+ * with chance: they wait until all that a rush has left behind have gone. */
+static long memory_at_rest(int count) {
+  enum { still_ms = 12000, most_ms = 120000 }; /* an idle thread goes after ten seconds */
+  long long begin = now_ms(), since = begin;
+  int threads = 0;
+  atomic_store(&book->rests, true);
+  while (now_ms() - since < still_ms && now_ms() - begin < most_ms) {
+    int found = entries("/proc/self/task");
+    if (found != threads || atomic_load(&book->at_rest) < count) {
+      since = now_ms();
+    }
+    threads = found;
+    pause_ms(50);
   }
-  return found;
+  long kib = resident_kib();
+  printf("at rest: %ld KiB, %zu of them allocated, %d threads\n", kib, mallinfo2().uordblks / 1024, threads);
+  if (atomic_load(&book->at_rest) < count) {
+    fault("only %d of %d clients came to rest", atomic_load(&book->at_rest), count);
+  }
+  atomic_store(&book->rests, false);
+  return kib;
+}
+
+static void tell_progress(long done, double seconds) {
+  printf("%ld requests, %.0f s, %ld KiB, %zu of them allocated, %d threads\n", done, seconds, resident_kib(),
+         mallinfo2().uordblks / 1024, entries("/proc/self/task"));
+  fflush(stdout);
 }
 
 /* Until the time is over, or enough was answered. */
-static struct memory watch(pid_t clients, long seconds, long requests) {
-  long seen[looks + 1] = {0};
+static struct memory watch(pid_t clients, int count, long seconds, long requests) {
   long long begin = now_ms();
-  struct memory kib = {resident_kib(), 0, 0};
-  int look = 0;
+  struct memory kib = {0, 0};
+  int told = 0;
   while (now_ms() - begin < seconds * 1000) {
     long done = sum(book->answered, KINDS);
     if (requests > 0 && done >= requests) {
+      kib.late = memory_at_rest(count);
       break;
     }
     if (done >= requests / 10) {
       atomic_store(&book->crowd_over, true);
     }
-    if (requests > 0 && done >= requests / looks * (look + 1)) {
-      seen[look++] = resident_kib();
-      if (look % (looks / 20) == 0) {
-        printf("%ld requests, %.0f s, %ld KiB, %zu of them allocated, %d threads\n", done,
-               (double)(now_ms() - begin) / 1000, seen[look - 1], mallinfo2().uordblks / 1024,
-               entries("/proc/self/task"));
-        fflush(stdout);
-      }
+    if (requests > 0 && done >= requests / 20 * (told + 1)) {
+      tell_progress(done, (double)(now_ms() - begin) / 1000);
+      told++;
+    }
+    if (kib.early == 0 && requests > 0 && done >= requests / 5) {
+      kib.early = memory_at_rest(count);
     }
     int status;
     must(waitpid(clients, &status, WNOHANG) == 0, "the clients have ended");
     pause_ms(50);
   }
-  kib.early = lowest(seen + fifth);
-  kib.late = lowest(seen + looks - fifth);
   return kib;
 }
 
@@ -165,11 +182,9 @@ static void end_clients(pid_t clients) {
 }
 
 /* Pools grow with the most that ever happened at once, which is left to chance: so until a tenth is over
- * there are four times as many clients, which makes them larger than they need to be later; and as much
- * time again for threads that are too many now to go. */
+ * there are four times as many clients, which makes them larger than they need to be later. */
 static void check_memory(struct memory kib, long requests) {
-  printf("resident memory: %ld KiB at the start, %ld in the second fifth, %ld in the last: %+ld KiB\n",
-         kib.start, kib.early, kib.late, kib.late - kib.early);
+  printf("resident memory at rest: %ld KiB, then %ld: %+ld KiB\n", kib.early, kib.late, kib.late - kib.early);
   if (sum(book->answered, KINDS) < requests) {
     fault("only %ld of %ld requests in the time given", sum(book->answered, KINDS), requests);
   } else if (kib.late - kib.early > growth_most_kib) {
@@ -218,7 +233,7 @@ int main(int argc, char **argv) {
   start_clerks(CLERKS);
   open_houses(argv[1]);
   start_disturbers(requests > 0);
-  struct memory kib = watch(clients, atol(argv[2]), requests);
+  struct memory kib = watch(clients, count, atol(argv[2]), requests);
   end_clients(clients);
   end_disturbers();
   double seconds = (double)(now_ms() - begin) / 1000;

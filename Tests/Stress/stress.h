@@ -46,6 +46,8 @@ enum { HOUSES = 5, ENDS = 12 };
 struct book {
   atomic_int port[HOUSES + 1][2]; /* clear text, TLS (0: none); the last house is the doomed one */
   atomic_bool over, crowd_over;   /* clients shall come to an end */
+  atomic_bool rests;              /* they shall have no connections */
+  atomic_int at_rest;             /* clients that have none */
   atomic_long asked[KINDS], answered[KINDS], connections, handshakes, doomed_asked, doomed_whole;
   atomic_long handled[KINDS], hooks[KINDS], drops[KINDS], ended[KINDS][ENDS];
   atomic_long doomed_handled, doomed_hooks, doomed_drops, doomed_shut;
