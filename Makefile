@@ -73,7 +73,7 @@ hostile: lib ## clients that misbehave, in the sizes of an attack (minutes); pri
 	@.ci/need.sh $(NEEDED) $(TEST_NEEDED)
 	@EVY_HOSTILE=full Tests/pytest.sh Tests/hostile
 
-options: lib ## writes docs/options.md from the library's own table
+options: tools lib ## writes docs/options.md from the library's own table
 	@python3 .ci/options.py .build/release/libevy.so --write
 
 format: ## rewrites the Swift sources as .ci/format.sh wants them

@@ -35,8 +35,9 @@ struct Reactor: ~Copyable {
     let counters = Counters()
     /// When the loop woke up; nanoseconds, monotonic.
     var turnStartedAt: Int64 = 0
-    /// Bytes the kernel took in this turn, and which turn it is.
+    /// Bytes the kernel took since the last end of a turn: one whose thread lost the loop has none.
     var turnSent = 0
+    /// The number of the turn.
     var turn: UInt32 = 0
     /// The thread that holds the loop.
     var worker: WorkerRef
