@@ -40,6 +40,7 @@ def test_up_to_threads_handlers_run_side_by_side(serve):
         connection.close()
 
 
+@one_loop
 def test_with_one_thread_the_loop_waits_for_the_handler(serve):
     server = serve(threads="1")
     with Connection(server) as blocked, Connection(server) as other:

@@ -164,6 +164,29 @@ def test_busy_connections_at_the_limit_let_the_next_one_wait(serve):
     third.close()
 
 
+def test_a_connection_that_falls_idle_at_the_limit_makes_room_for_who_waits(serve):
+    server = serve(max_connections="2", threads="8")
+    busy = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(2)]
+    server.expect("call", count=2, step="at-gate")
+    with Connection(server) as late:
+        server.settled(evy_accept_pauses_total=1)
+        server.command("open", 1)
+        assert late.alive()
+    for connection in busy:
+        assert connection.response().body == b"opened"
+        connection.close()
+    server.settled(evy_connections_evicted_total=1)
+
+
+def test_nobody_makes_room_for_nobody(serve):
+    server = serve(max_connections="2")
+    with Connection(server) as one:
+        assert one.alive()
+        with Connection(server) as other:
+            assert other.alive() and one.alive()
+    assert server.settled(evy_connections_open=0)["evy_connections_evicted_total"] == 0
+
+
 def test_idle_connections_at_the_limit_do_not_starve_a_new_client(serve):
     server = serve(max_connections="2", idle_timeout="400ms")
     idle = [Connection(server) for _ in range(2)]

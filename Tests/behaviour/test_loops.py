@@ -125,3 +125,64 @@ def test_threads_of_the_host_serve_all_loops(host, monkeypatch, mode):
     found = server.stop()
     assert found["foreign"] == 0
     assert (found["hooks"] if mode == "work" else found["done"]) == 12 * 50
+
+
+PLACES = 3
+
+
+def busy(server, count):
+    """Connections with a request each that is answered when gate 1 opens."""
+    request = raw_request("GET", "/deferred?gate=1")
+    return [Connection(port=server.ports[0]).send(request) for _ in range(count)]
+
+
+def test_a_newcomer_gets_any_place_that_is_free(serve):
+    """Also one in another loop than the one that the kernel has woken."""
+    server = serve(loops=LOOPS, max_connections=LOOPS * PLACES)
+    waiting = []
+    for number in range(LOOPS * PLACES):
+        waiting += busy(server, 1)
+        server.expect("call", count=number + 1, step="deferred")
+    server.command("open", 1)
+    for connection in waiting:
+        assert connection.response().status == 200
+        connection.close()
+
+
+def test_whoever_waits_gets_the_place_that_becomes_free_first(serve):
+    """In whichever loop that is: those that have not heard of the newcomer look for one, too."""
+    server = serve(loops=LOOPS, max_connections=LOOPS * PLACES)
+    full = busy(server, LOOPS * PLACES)
+    server.expect("call", count=LOOPS * PLACES, step="deferred")
+    newcomers = []
+    for number, leaving in enumerate(full, 1):
+        late = busy(server, 1)[0]
+        leaving.reset()
+        server.expect("call", count=LOOPS * PLACES + number, step="deferred")
+        newcomers.append(late)
+    server.command("open", 1)
+    for connection in newcomers:
+        assert connection.response().status == 200
+        connection.close()
+
+
+def test_who_shares_a_socket_hears_of_those_for_whom_another_has_no_place(serve):
+    """Another process, say, that nobody here could tell."""
+    with socket.socket() as mine:
+        mine.bind(("127.0.0.1", 0))
+        mine.listen(CLIENTS)
+        servers = [
+            serve(
+                "--listen-fd", str(mine.fileno()), pass_fds=(mine.fileno(),), loops=LOOPS,
+                max_connections=LOOPS * PLACES,
+            )
+            for _ in range(2)
+        ]  # fmt: skip
+        waiting = busy(servers[0], 2 * LOOPS * PLACES)
+        for server in servers:
+            server.expect("call", count=LOOPS * PLACES, step="deferred")
+        for server in servers:
+            server.command("open", 1)
+        for connection in waiting:
+            assert connection.response().status == 200
+            connection.close()

@@ -48,8 +48,8 @@ struct Arena: ~Copyable {
 
     /// Everything lent becomes invalid.
     @inline(__always)
-    mutating func reset() {
-        if used != 0 { keepOneChunk() }
+    mutating func reset(keepsChunk: Bool) {
+        if used != 0 || !keepsChunk { dropChunks(butOne: keepsChunk) }
     }
 
     private mutating func addChunk(atLeast needed: Int) -> Bool {
@@ -62,8 +62,10 @@ struct Arena: ~Copyable {
         return true
     }
 
-    private mutating func keepOneChunk() {
-        while let chunk = chunks, chunk.pointee.next != nil || chunk.pointee.size > Self.chunkSize {
+    private mutating func dropChunks(butOne keepsOne: Bool) {
+        while let chunk = chunks,
+            !keepsOne || chunk.pointee.next != nil || chunk.pointee.size > Self.chunkSize
+        {
             chunks = chunk.pointee.next
             free(chunk)
         }

@@ -23,9 +23,12 @@ extension UnsafeMutablePointer<Reactor> {
         guard pointee.isAccepting != watch else { return }
         pointee.isAccepting = watch
         var refusal: Int32 = 0
-        let interest: EventSet = pointee.settings.sharesListeners ? [.readable, .exclusive] : .readable
         for (index, listener) in pointee.listeners.enumerated() where listener.descriptor >= 0 {
             if watch {
+                // Of those who watch exclusively the kernel wakes one. Who adopted the same socket elsewhere
+                // could not be told that this one has no place.
+                let isExclusive = pointee.settings.sharesListeners && !listener.isAdopted
+                let interest: EventSet = isExclusive ? [.readable, .exclusive] : .readable
                 let added = loop.pointee.poll.add(
                     listener.descriptor, interest, token: Self.listenerToken | UInt64(index))
                 if added < 0 {
@@ -52,23 +55,17 @@ extension UnsafeMutablePointer<Reactor> {
         let listener = pointee.listeners[index]
         guard listener.descriptor >= 0 else { return }
         for _ in 0..<most {
-            if pointee.table.count - Reactor.reservedCount >= pointee.settings.connectionsMax, !evictIdle() {
-                // Whoever waits is served when a connection closes (see close).
-                pointee.isAcceptPaused = true
-                pointee.counters.add(.acceptPauses)
-                return watchListeners(false)
-            }
+            guard let home = takePlace() ? self : findPlace(for: listener) else { return }
             // Whether accept waits is a property of the socket, not of our descriptor: any of those who have
             // the socket may have changed it, and the loop would wait for the next client.
             if listener.isAdopted { SystemCalls.setNonBlocking(listener.descriptor) }
             var peer = evy_address()
             let descriptor = SystemCalls.accept(listener.descriptor, peer: &peer)
             if descriptor >= 0 {
-                let arrival = Doorstep.Arrival(descriptor: descriptor, peer: peer, listener: index)
-                if pointee.settings.sharesListeners, pointee.delegate.passOn(arrival) { continue }
-                open(descriptor, peer, index, listener)
+                house(.init(descriptor: descriptor, peer: peer, listener: index), at: home)
                 continue
             }
+            home.freePlace()
             switch -descriptor {
             case EAGAIN:
                 if pointee.shortage.isOn { endShortage(listener) }
@@ -78,6 +75,61 @@ extension UnsafeMutablePointer<Reactor> {
             default: continue  // that client's own failure: ECONNABORTED, EPROTO, EPERM, ENETDOWN ...
             }
         }
+    }
+
+    // MARK: Places
+
+    /// False: the limit is reached. Thread: any.
+    @inline(__always)
+    func takePlace() -> Bool {
+        var count = pointee.placesTaken.load(ordering: .relaxed)
+        while count < pointee.settings.connectionsMax {
+            let result = pointee.placesTaken.compareExchange(
+                expected: count, desired: count + 1, ordering: .relaxed)
+            if result.exchanged { return true }
+            count = result.original
+        }
+        return false
+    }
+
+    /// Thread: any.
+    @inline(__always)
+    func freePlace() { pointee.placesTaken.wrappingSubtract(1, ordering: .relaxed) }
+
+    /// At the limit: one in another loop, or that of an idle connection. nil: nobody waits for it, or whoever
+    /// does is served when a connection ends or idles (see resumeAccept).
+    @inline(never)
+    private func findPlace(for listener: Listener) -> ReactorRef? {
+        guard SystemCalls.hasNewcomer(listener.descriptor) else { return nil }
+        if pointee.settings.sharesListeners, let other = pointee.delegate.loopWithPlace() { return other }
+        if evictIdle(), takePlace() { return self }
+        pointee.isAcceptPaused = true
+        pointee.counters.add(.acceptPauses)
+        watchListeners(false)
+        if pointee.settings.sharesListeners { pointee.delegate.askOthersToAccept() }
+        return nil
+    }
+
+    /// Which loop accepts is chance: the newcomer goes to the one that has its place, or that has clearly
+    /// fewer.
+    private func house(_ arrival: Doorstep.Arrival, at place: ReactorRef) {
+        var home = place
+        if home == self, pointee.settings.sharesListeners, let lighter = pointee.delegate.lighterLoop() {
+            freePlace()
+            home = lighter
+        }
+        if home != self {
+            if home.pointee.doorstep.put(arrival) { return home.wake() }
+            // It has ended. Nobody is turned away for that.
+            pointee.placesTaken.wrappingAdd(1, ordering: .relaxed)
+        }
+        open(arrival)
+    }
+
+    /// Another loop has no place for somebody the kernel woke none but it for.
+    @inline(never)
+    func acceptForOthers() {
+        for index in pointee.listeners.indices { acceptWaiting(on: index) }
     }
 
     /// Without a pause a level-triggered listener would spin until descriptors come back.
@@ -122,21 +174,9 @@ extension UnsafeMutablePointer<Reactor> {
             if SystemCalls.ignoreNewcomers(listener.descriptor) == 0 { shares = true }
         }
         if !isCut { acceptRest() }
-        guard shares else {
-            watchListeners(false)
-            if !isCut, pointee.settings.sharesListeners { acceptWoken() }
-            return closeListeners()
-        }
+        guard shares else { return closeListeners() }
         watchListeners(true)
         loop.pointee.deadlines.set(Reactor.partingIndex, deadline: nowMilliseconds + Self.partingTime)
-    }
-
-    /// Of those who wait exclusively the kernel wakes one: what this loop was woken for, and has not looked
-    /// at yet, nobody else would hear of.
-    private func acceptWoken() {
-        for (index, listener) in pointee.listeners.enumerated() where listener.parting == .leave {
-            accept(on: index, atMost: Self.sharedAcceptsPerTurn)
-        }
     }
 
     /// The last look at what the kernel holds for listeners that nobody else has.
@@ -157,12 +197,15 @@ extension UnsafeMutablePointer<Reactor> {
     @inline(never)
     func letIn() {
         for arrival in pointee.doorstep.takeAll() where arrival.listener < pointee.listeners.count {
-            open(arrival.descriptor, arrival.peer, arrival.listener, pointee.listeners[arrival.listener])
+            open(arrival)
         }
         if closesIdle { closeIdle() }
     }
 
-    private func open(_ descriptor: Int32, _ peer: evy_address, _ index: Int, _ listener: Listener) {
+    /// It has its place.
+    private func open(_ arrival: Doorstep.Arrival) {
+        let (descriptor, peer) = (arrival.descriptor, arrival.peer)
+        let listener = pointee.listeners[arrival.listener]
         guard let connection = pointee.table.take() else { return turnAway(descriptor) }
         guard loop.pointee.deadlines.reserve(pointee.table.capacity) else {
             pointee.table.giveBack(connection)
@@ -171,7 +214,7 @@ extension UnsafeMutablePointer<Reactor> {
         pointee.counters.add(.connectionsTotal)
         connection.pointee.descriptor = descriptor
         connection.pointee.generation = (connection.pointee.generation &+ 1) & 0x3fff_ffff
-        connection.pointee.listener = UInt16(truncatingIfNeeded: index)
+        connection.pointee.listener = UInt16(truncatingIfNeeded: arrival.listener)
         connection.pointee.peer = peer
         connection.pointee.local =
             listener.local.isWildcard ? SystemCalls.localAddress(descriptor) : listener.local
@@ -207,6 +250,7 @@ extension UnsafeMutablePointer<Reactor> {
             pointee.counters.addClosedConnection()
         }
         SystemCalls.close(descriptor)
+        freePlace()
     }
 
     /// Room for a newcomer: of some idle connections looked at, the one that would expire first has to go.
@@ -221,7 +265,8 @@ extension UnsafeMutablePointer<Reactor> {
                 connection.pointee.isIdle, connection.pointee.requests > 0
             {
                 let deadline = loop.pointee.deadlines.deadline(of: index)
-                if deadline < earliest {
+                // A request that is already here is still answered.
+                if deadline < earliest, !SystemCalls.hasInput(connection.pointee.descriptor) {
                     earliest = deadline
                     victim = connection
                 }
@@ -230,6 +275,7 @@ extension UnsafeMutablePointer<Reactor> {
         }
         guard let victim else { return false }
         pointee.counters.add(.connectionsEvicted)
+        sayGoodbye(victim)
         close(victim)
         return true
     }

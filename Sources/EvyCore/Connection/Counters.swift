@@ -107,12 +107,6 @@ struct Counters: ~Copyable {
         if (cells + counter.rawValue).pointee.load(ordering: .relaxed) < value { set(counter, value) }
     }
 
-    /// About how many are open; for other loops, which compare.
-    var openConnections: Int64 {
-        (cells + Counter.connectionsTotal.rawValue).pointee.load(ordering: .relaxed)
-            &- (cells + Self.closedIndex).pointee.load(ordering: .relaxed)
-    }
-
     /// What `body` changes is seen whole or not at all. It only changes counters.
     @inline(__always)
     func together(_ body: () -> Void) {

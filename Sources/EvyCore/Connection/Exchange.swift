@@ -220,8 +220,8 @@ extension UnsafeMutablePointer<Exchange> {
         free(self)
     }
 
-    /// Back to the state of a new one; buffers keep a little of their memory.
-    func reset() {
+    /// Back to the state of a new one; buffers keep a little of their memory, or none.
+    func reset(keepsBuffers: Bool) {
         pointee.connection = nil
         if let facts = pointee.tlsFacts {
             pointee.tlsFacts = nil
@@ -238,11 +238,11 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.silentAnswersBehind = 0
         pointee.sending.clear(keepingCapacity: 0)
         pointee.closesConnection = false
-        pointee.bytes.clear(keepingCapacity: 8192)
+        pointee.bytes.clear(keepingCapacity: keepsBuffers ? 8192 : 0)
         pointee.keepsServer = false
         pointee.leftover.clear(keepingCapacity: 0)
         pointee.user = nil
-        pointee.arena.reset()
+        pointee.arena.reset(keepsChunk: keepsBuffers)
         pointee.environ = EnvironState()
         pointee.hooks = PosthookList()
         pointee.descriptor = -1
@@ -251,7 +251,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.response = .none
         pointee.plan = ResponsePlan(body: .none, keepAlive: false, declaredLength: -1)
         pointee.status = 0
-        pointee.out.clear(keepingCapacity: 4096)
+        pointee.out.clear(keepingCapacity: keepsBuffers ? 4096 : 0)
         if pointee.segment != nil || pointee.firstSegment != nil { dropSegments() }
         pointee.isFull = false
         pointee.onWritable = HostNotice()
@@ -262,7 +262,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.takenDescriptor = -1
         pointee.isAborted = false
         pointee.isOverlong = false
-        pointee.body.clear(keepingCapacity: 16384)
+        pointee.body.clear(keepingCapacity: keepsBuffers ? 16384 : 0)
         pointee.bodyEnd = .open
         pointee.bodyReader = HTTP1BodyReader(framing: .none, bodyBytesMax: 0)
         pointee.trailers.clear(keepingCapacity: 0)

@@ -18,6 +18,8 @@ struct Reactor: ~Copyable {
     static let partingIndex: UInt32 = 2
     static let reservedCount = 3
     private static let pooledMax = 512
+    /// So many of them keep buffers, up to 32 KiB each: those that serve again and again.
+    private static let readyMax = 16
 
     /// First, because no other thread reads it: ThreadSanitizer books a change of any member as one of the
     /// first byte.
@@ -47,7 +49,12 @@ struct Reactor: ~Copyable {
     private var dateSecond: Int64 = -1
     var date = DateText()
     var isAccepting = false
+    /// Connections there are, and those on the doorstep or about to be accepted.
+    let placesTaken = Atomic<Int>(0)
+    /// Somebody waits for a place.
     var isAcceptPaused = false
+    /// Set by another loop that has no place for somebody, ahead of a wake-up.
+    let isAskedToAccept = Atomic<Bool>(false)
     /// Of what accepting takes: descriptors, memory.
     var shortage = Shortage()
     /// Set by stop(), seen by the holder: milliseconds of grace + 2; 0: not stopping, 1: for ever.
@@ -99,6 +106,8 @@ struct Reactor: ~Copyable {
     /// This process is a child of the one that started the server: nothing here is its own.
     @inline(__always)
     var isForked: Bool { generation != ForkWatch.generation }
+
+    fileprivate var keepsBuffers: Bool { pooledCount < Self.readyMax }
 
     fileprivate mutating func popPooled() -> ExchangeRef? {
         guard let exchange = pool else { return nil }
@@ -186,7 +195,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// Nobody refers to the exchange any more.
     func recycle(_ exchange: ExchangeRef) {
         let server = exchange.releaseHold()
-        exchange.reset()
+        exchange.reset(keepsBuffers: pointee.keepsBuffers)
         exchange.pointee.magic = Exchange.magicPooled
         if !pointee.pushPooled(exchange, force: Inbox.isPosted(exchange.pointee.node)) { exchange.destroy() }
         server?.release()

@@ -75,6 +75,7 @@ struct ReactorClient: LoopClient {
 
     func woken() {
         if reactor.pointee.doorstep.waitingCount > 0 { reactor.letIn() }
+        if reactor.pointee.isAskedToAccept.exchange(false, ordering: .acquiring) { reactor.acceptForOthers() }
     }
 
     func inboxFilled() -> Bool {

@@ -69,8 +69,11 @@ protocol ReactorDelegate: AnyObject {
     func enqueue(_ exchange: ExchangeRef) -> Bool
     /// Access log and callback; the exchange is complete and its hooks have run.
     func finished(_ exchange: ExchangeRef)
-    /// A connection goes to another loop that has fewer. False: it stays.
-    func passOn(_ arrival: Doorstep.Arrival) -> Bool
+    /// Another loop that has clearly fewer connections, or has a place at all: it is taken there.
+    func lighterLoop() -> ReactorRef?
+    func loopWithPlace() -> ReactorRef?
+    /// Somebody waits whom this loop has no place for, and the others may not have heard of.
+    func askOthersToAccept()
     /// False: nobody can take the loop.
     func handOver(_ worker: WorkerRef, ticket: UInt64) -> Bool
     /// A callback waits for its client: others may run meanwhile. True: `takePlace` is due.

@@ -63,26 +63,31 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
     func reopenLog() throws(OptionError) { try accessReport?.reopen() }
 
     /// Connections it has, or is about to have.
-    private var load: Int64 {
-        reactor.pointee.counters.openConnections &+ Int64(reactor.pointee.doorstep.waitingCount)
-    }
+    private var load: Int { reactor.pointee.placesTaken.load(ordering: .relaxed) }
 
     // MARK: What the reactor asks
 
     /// Which loop accepts is chance, and often the same one again; connections stay where they are for long.
-    func passOn(_ arrival: Doorstep.Arrival) -> Bool {
-        var least = load
-        let mine = least
-        var target = self
-        for loop in server.loops where loop.load < least {
-            least = loop.load
-            target = loop
+    func lighterLoop() -> ReactorRef? {
+        let lightest = lightestOther
+        // The newcomer has its place here by now.
+        guard let lightest, load > lightest.load &+ 2 &+ lightest.load / 16 else { return nil }
+        return lightest.reactor.takePlace() ? lightest.reactor : nil
+    }
+
+    func loopWithPlace() -> ReactorRef? {
+        server.loops.first { $0 !== self && $0.reactor.takePlace() }?.reactor
+    }
+
+    private var lightestOther: ServerLoop? {
+        server.loops.lazy.filter { $0 !== self }.min { $0.load < $1.load }
+    }
+
+    func askOthersToAccept() {
+        for loop in server.loops where loop !== self {
+            loop.reactor.pointee.isAskedToAccept.store(true, ordering: .releasing)
+            loop.reactor.wake()
         }
-        guard mine > least &+ 1 &+ least / 16, target.reactor.pointee.doorstep.put(arrival) else {
-            return false
-        }
-        target.reactor.wake()
-        return true
     }
 
     var owner: AnyObject { server }

@@ -100,6 +100,12 @@ enum SystemCalls {
         return recv(fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0
     }
 
+    /// Does a client wait on this listening socket?
+    static func hasNewcomer(_ fd: Int32) -> Bool {
+        var look = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
+        return poll(&look, 1, 0) > 0
+    }
+
     static func pendingError(_ fd: Int32) -> Int32 { evy_socket_error(fd) }
 
     /// Bytes of this connection that the peer's TCP has acknowledged, -1 where unknown.
