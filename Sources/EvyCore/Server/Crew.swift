@@ -306,7 +306,7 @@ final class Crew: @unchecked Sendable {
     }
 
     /// Lock held. Threads that were made for a rush go again; the first stays for the loop.
-    private func mayRetire() -> Bool {
+    func mayRetire() -> Bool {
         !isLeaderless && victim == nil && queue.isEmpty && !isOver && threads.contains(where: \.isCurrent)
     }
 

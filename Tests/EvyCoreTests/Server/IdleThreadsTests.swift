@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// IdleThreadsTests - how many threads a rush has left behind.
-// Room tested: Server/CrewEnd.
+// IdleThreadsTests - how many threads a rush has left behind, and when one of them may go.
+// Rooms tested: Server/CrewEnd, Server/Crew.
 
+import Synchronization
 import Testing
 
 @testable import EvyCore
@@ -44,5 +45,41 @@ import Testing
         var idle = idle()
         let isTold = idle.hasSurplus(now: 5 * length)
         #expect(!isTold)
+    }
+}
+
+@Suite struct RetirementTests {
+    /// Whether a thread of the crew may go.
+    private func mayGo(_ crew: Crew) -> Bool {
+        let answer = Atomic(false)
+        let thread = crew.gate.withLock {
+            let thread = Thread.start(name: "test") {
+                crew.gate.withLock { answer.store(crew.mayRetire(), ordering: .relaxed) }
+            }
+            if let thread { crew.threads = [thread] }
+            return thread
+        }
+        thread?.join()
+        return answer.load(ordering: .relaxed)
+    }
+
+    private func crew() -> Crew { Crew(limit: 4, waitingLimit: 64, headMax: 1 << 14, makesThreads: true) }
+
+    @Test func oneThatNobodyNeedsMayGo() {
+        #expect(mayGo(crew()))
+    }
+
+    /// What it did with the loop lies in its buffers, and they would go with it.
+    @Test func theOneThatLostTheLoopStaysUntilItIsAdopted() {
+        let crew = crew()
+        crew.victim = crew.makeFirstWorker()
+        #expect(crew.victim != nil)
+        #expect(!mayGo(crew))
+    }
+
+    @Test func theOneThatTheLoopWaitsForStays() {
+        let crew = crew()
+        crew.isLeaderless = true
+        #expect(!mayGo(crew))
     }
 }
