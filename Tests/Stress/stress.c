@@ -109,8 +109,11 @@ static void tell(double seconds) {
 
 /* ---- the run ------------------------------------------------------------------------------------ */
 
+enum { RESTS = 5 };
+
 struct memory {
-  long early, late; /* KiB at rest, a fifth of the requests over, and all of them */
+  int count;
+  long kib[RESTS]; /* resident at rest, after each fifth of the requests */
 };
 
 /* Resident memory while nobody asks for anything. Under load it goes with the threads there are, and those
@@ -146,14 +149,10 @@ static void tell_progress(long done, double seconds) {
 /* Until the time is over, or enough was answered. */
 static struct memory watch(pid_t clients, int count, long seconds, long requests) {
   long long begin = now_ms();
-  struct memory kib = {0, 0};
+  struct memory memory = {0};
   int told = 0;
   while (now_ms() - begin < seconds * 1000) {
     long done = sum(book->answered, KINDS);
-    if (requests > 0 && done >= requests) {
-      kib.late = memory_at_rest(count);
-      break;
-    }
     if (done >= requests / 10) {
       atomic_store(&book->crowd_over, true);
     }
@@ -161,14 +160,17 @@ static struct memory watch(pid_t clients, int count, long seconds, long requests
       tell_progress(done, (double)(now_ms() - begin) / 1000);
       told++;
     }
-    if (kib.early == 0 && requests > 0 && done >= requests / 5) {
-      kib.early = memory_at_rest(count);
+    if (requests > 0 && done >= requests / RESTS * (memory.count + 1)) {
+      memory.kib[memory.count++] = memory_at_rest(count);
+      if (memory.count == RESTS) {
+        break;
+      }
     }
     int status;
     must(waitpid(clients, &status, WNOHANG) == 0, "the clients have ended");
     pause_ms(50);
   }
-  return kib;
+  return memory;
 }
 
 static void end_clients(pid_t clients) {
@@ -183,11 +185,18 @@ static void end_clients(pid_t clients) {
 
 /* Pools grow with the most that ever happened at once, which is left to chance: so until a tenth is over
  * there are four times as many clients, which makes them larger than they need to be later. */
-static void check_memory(struct memory kib, long requests) {
-  printf("resident memory at rest: %ld KiB, then %ld: %+ld KiB\n", kib.early, kib.late, kib.late - kib.early);
-  if (sum(book->answered, KINDS) < requests) {
+static void check_memory(const struct memory *memory, long requests) {
+  if (memory->count < RESTS) {
     fault("only %ld of %ld requests in the time given", sum(book->answered, KINDS), requests);
-  } else if (kib.late - kib.early > growth_most_kib) {
+    return;
+  }
+  printf("resident memory at rest:");
+  for (int i = 0; i < RESTS; i++) {
+    printf(" %ld", memory->kib[i]);
+  }
+  long growth = memory->kib[RESTS - 1] - memory->kib[0];
+  printf(" KiB: %+ld KiB\n", growth);
+  if (growth > growth_most_kib) {
     fault("memory grew by more than %d KiB", growth_most_kib);
   }
 }
@@ -233,7 +242,7 @@ int main(int argc, char **argv) {
   start_clerks(CLERKS);
   open_houses(argv[1]);
   start_disturbers(requests > 0);
-  struct memory kib = watch(clients, count, atol(argv[2]), requests);
+  struct memory memory = watch(clients, count, atol(argv[2]), requests);
   end_clients(clients);
   end_disturbers();
   double seconds = (double)(now_ms() - begin) / 1000;
@@ -241,7 +250,7 @@ int main(int argc, char **argv) {
   end_clerks();
   tell(seconds);
   if (requests > 0) {
-    check_memory(kib, requests);
+    check_memory(&memory, requests);
   }
   for (int kind = 0; kind < KINDS; kind++) {
     check_kind((enum kind)kind);

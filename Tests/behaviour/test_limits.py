@@ -178,6 +178,37 @@ def test_a_connection_that_falls_idle_at_the_limit_makes_room_for_who_waits(serv
     server.settled(evy_connections_evicted_total=1)
 
 
+def test_whoever_falls_idle_makes_room_however_many_there_are(serve):
+    """Of a large table a sample is looked at: the one that fell idle must be in it."""
+    places = 700
+    server = serve(max_connections=str(places), error_log="off")
+    busy = [Connection(server).send(raw_request("GET", "/deferred?gate=1")) for _ in range(places - 1)]
+    server.expect("call", count=places - 1, step="deferred")
+    for number in range(1, 7):
+        with Connection(server) as short:
+            short.send(raw_request("GET", f"/deferred?gate={number + 1}"))
+            server.expect("call", count=places - 1 + number, step="deferred")
+            with Connection(server) as late:
+                server.settled(evy_accept_pauses_total=number)
+                server.command("open", number + 1)
+                assert short.response().status == 200
+                assert late.alive()
+                late.reset()
+        server.settled(evy_connections_open=places - 1)
+    server.command("open", 1)
+    for connection in busy:
+        assert connection.response().status == 200
+        connection.close()
+
+
+def test_who_may_idle_for_ever_makes_room_too(serve):
+    server = serve(max_connections="1", idle_timeout="-1")
+    with Connection(server) as idle:
+        assert idle.alive()
+        with Connection(server) as late:
+            assert late.alive()
+
+
 def test_nobody_makes_room_for_nobody(serve):
     server = serve(max_connections="2")
     with Connection(server) as one:

@@ -166,6 +166,23 @@ def test_whoever_waits_gets_the_place_that_becomes_free_first(serve):
         connection.close()
 
 
+@pytest.mark.parametrize("is_shared", [False, True], ids=["own", "shared"])
+def test_one_newcomer_costs_one_idle_client_its_place(serve, is_shared):
+    """However many loops have heard of the newcomer."""
+    with socket.socket() as mine:
+        mine.bind(("127.0.0.1", 0))
+        mine.listen(CLIENTS)
+        socket_of_mine = ("--listen-fd", str(mine.fileno())) if is_shared else ()
+        server = serve(
+            *socket_of_mine, pass_fds=(mine.fileno(),), loops=LOOPS, max_connections=LOOPS * PLACES
+        )
+        with contextlib.ExitStack() as stack:
+            for number in range(1, LOOPS * PLACES + 21):
+                assert stack.enter_context(Connection(port=server.ports[0])).alive()
+                evicted = max(0, number - LOOPS * PLACES)
+                assert server.counters()["evy_connections_evicted_total"] == evicted
+
+
 def test_who_shares_a_socket_hears_of_those_for_whom_another_has_no_place(serve):
     """Another process, say, that nobody here could tell."""
     with socket.socket() as mine:

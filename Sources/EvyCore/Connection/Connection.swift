@@ -66,8 +66,12 @@ struct Connection: ~Copyable {
 
     /// Changes with every connection in this place, so an old event cannot reach a new one.
     var token: UInt64 { UInt64(generation) << 32 | UInt64(index) }
+    /// Every byte of every finished answer was taken by the kernel.
+    var isDrained: Bool {
+        firstUnsent == nil && backlog.isEmpty && (tls?.pointee.backlog.isEmpty ?? true)
+    }
     var isIdle: Bool {
-        current == nil && firstUnsent == nil && backlog.isEmpty
+        current == nil && isDrained
             && flags.isSubset(of: [.proxyHeader, .pipelines, .headAhead])
     }
 }

@@ -55,17 +55,17 @@ extension UnsafeMutablePointer<Reactor> {
         let listener = pointee.listeners[index]
         guard listener.descriptor >= 0 else { return }
         for _ in 0..<most {
-            guard let home = takePlace() ? self : findPlace(for: listener) else { return }
+            guard let berth = takePlace() ? Berth(home: self) : findPlace(for: listener) else { return }
             // Whether accept waits is a property of the socket, not of our descriptor: any of those who have
             // the socket may have changed it, and the loop would wait for the next client.
             if listener.isAdopted { SystemCalls.setNonBlocking(listener.descriptor) }
             var peer = evy_address()
             let descriptor = SystemCalls.accept(listener.descriptor, peer: &peer)
             if descriptor >= 0 {
-                house(.init(descriptor: descriptor, peer: peer, listener: index), at: home)
+                house(.init(descriptor: descriptor, peer: peer, listener: index), in: berth)
                 continue
             }
-            home.freePlace()
+            giveBack(berth)
             switch -descriptor {
             case EAGAIN:
                 if pointee.shortage.isOn { endShortage(listener) }
@@ -75,61 +75,6 @@ extension UnsafeMutablePointer<Reactor> {
             default: continue  // that client's own failure: ECONNABORTED, EPROTO, EPERM, ENETDOWN ...
             }
         }
-    }
-
-    // MARK: Places
-
-    /// False: the limit is reached. Thread: any.
-    @inline(__always)
-    func takePlace() -> Bool {
-        var count = pointee.placesTaken.load(ordering: .relaxed)
-        while count < pointee.settings.connectionsMax {
-            let result = pointee.placesTaken.compareExchange(
-                expected: count, desired: count + 1, ordering: .relaxed)
-            if result.exchanged { return true }
-            count = result.original
-        }
-        return false
-    }
-
-    /// Thread: any.
-    @inline(__always)
-    func freePlace() { pointee.placesTaken.wrappingSubtract(1, ordering: .relaxed) }
-
-    /// At the limit: one in another loop, or that of an idle connection. nil: nobody waits for it, or whoever
-    /// does is served when a connection ends or idles (see resumeAccept).
-    @inline(never)
-    private func findPlace(for listener: Listener) -> ReactorRef? {
-        guard SystemCalls.hasNewcomer(listener.descriptor) else { return nil }
-        if pointee.settings.sharesListeners, let other = pointee.delegate.loopWithPlace() { return other }
-        if evictIdle(), takePlace() { return self }
-        pointee.isAcceptPaused = true
-        pointee.counters.add(.acceptPauses)
-        watchListeners(false)
-        if pointee.settings.sharesListeners { pointee.delegate.askOthersToAccept() }
-        return nil
-    }
-
-    /// Which loop accepts is chance: the newcomer goes to the one that has its place, or that has clearly
-    /// fewer.
-    private func house(_ arrival: Doorstep.Arrival, at place: ReactorRef) {
-        var home = place
-        if home == self, pointee.settings.sharesListeners, let lighter = pointee.delegate.lighterLoop() {
-            freePlace()
-            home = lighter
-        }
-        if home != self {
-            if home.pointee.doorstep.put(arrival) { return home.wake() }
-            // It has ended. Nobody is turned away for that.
-            pointee.placesTaken.wrappingAdd(1, ordering: .relaxed)
-        }
-        open(arrival)
-    }
-
-    /// Another loop has no place for somebody the kernel woke none but it for.
-    @inline(never)
-    func acceptForOthers() {
-        for index in pointee.listeners.indices { acceptWaiting(on: index) }
     }
 
     /// Without a pause a level-triggered listener would spin until descriptors come back.
@@ -161,8 +106,12 @@ extension UnsafeMutablePointer<Reactor> {
         listener.close()
     }
 
-    func resumeAccept() {
+    /// Whoever waits may get a place now: one that was given up, or that of the connection `idling`.
+    @inline(never)
+    func resumeAccept(idling connection: ConnectionRef? = nil) {
         pointee.isAcceptPaused = false
+        pointee.idlingIndex = connection?.pointee.index
+        pointee.isAskedToAccept.store(false, ordering: .relaxed)
         if !pointee.isDraining.load(ordering: .relaxed) { watchListeners(true) }
     }
 
@@ -203,7 +152,7 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     /// It has its place.
-    private func open(_ arrival: Doorstep.Arrival) {
+    func open(_ arrival: Doorstep.Arrival) {
         let (descriptor, peer) = (arrival.descriptor, arrival.peer)
         let listener = pointee.listeners[arrival.listener]
         guard let connection = pointee.table.take() else { return turnAway(descriptor) }
@@ -250,33 +199,6 @@ extension UnsafeMutablePointer<Reactor> {
             pointee.counters.addClosedConnection()
         }
         SystemCalls.close(descriptor)
-        freePlace()
-    }
-
-    /// Room for a newcomer: of some idle connections looked at, the one that would expire first has to go.
-    private func evictIdle() -> Bool {
-        let capacity = UInt32(truncatingIfNeeded: pointee.table.capacity)
-        guard capacity > 0 else { return false }
-        var victim: ConnectionRef?
-        var earliest = Int64.max
-        var index = UInt32(truncatingIfNeeded: loop.pointee.now >> 10) % capacity
-        for _ in 0..<min(capacity, 256) {
-            if let connection = pointee.table[index], connection.pointee.descriptor >= 0,
-                connection.pointee.isIdle, connection.pointee.requests > 0
-            {
-                let deadline = loop.pointee.deadlines.deadline(of: index)
-                // A request that is already here is still answered.
-                if deadline < earliest, !SystemCalls.hasInput(connection.pointee.descriptor) {
-                    earliest = deadline
-                    victim = connection
-                }
-            }
-            index = (index + 1) % capacity
-        }
-        guard let victim else { return false }
-        pointee.counters.add(.connectionsEvicted)
-        sayGoodbye(victim)
-        close(victim)
-        return true
+        leavePlace()
     }
 }

@@ -123,8 +123,7 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.wait = .nothing
         loop.pointee.deadlines.remove(connection.pointee.index)
         pointee.table.giveBack(connection)
-        freePlace()
-        if pointee.isAcceptPaused { resumeAccept() }
+        leavePlace()
     }
 
     /// Every connection, at the end of the grace.

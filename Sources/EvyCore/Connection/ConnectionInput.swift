@@ -105,6 +105,8 @@ extension UnsafeMutablePointer<Reactor> {
             let isFresh =
                 connection.pointee.wait == .handshake && !connection.pointee.flags.contains(.handshaking)
             if isFresh { settle(connection) }
+            // Something came that was no request, and it looked busy as long.
+            if pointee.isAcceptPaused, connection.pointee.isIdle { resumeAccept(idling: connection) }
             return true
         case EPIPE: fail(connection, .clientClosed)
         case ECONNRESET, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH: fail(connection, .clientReset)
@@ -256,12 +258,5 @@ extension UnsafeMutablePointer<Reactor> {
         guard received > 0 else { return close(connection) }
         connection.pointee.waitMark &+= Int64(received)
         if connection.pointee.waitMark > pointee.settings.lingerBytes { close(connection) }
-    }
-}
-
-extension Connection {
-    /// Every byte of every finished answer was taken by the kernel.
-    var isDrained: Bool {
-        firstUnsent == nil && backlog.isEmpty && (tls?.pointee.backlog.isEmpty ?? true)
     }
 }

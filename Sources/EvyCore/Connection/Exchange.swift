@@ -238,7 +238,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.silentAnswersBehind = 0
         pointee.sending.clear(keepingCapacity: 0)
         pointee.closesConnection = false
-        pointee.bytes.clear(keepingCapacity: keepsBuffers ? 8192 : 0)
+        pointee.bytes.clear(keepingCapacity: keepsBuffers ? 4096 : 0)
         pointee.keepsServer = false
         pointee.leftover.clear(keepingCapacity: 0)
         pointee.user = nil
@@ -262,7 +262,7 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.takenDescriptor = -1
         pointee.isAborted = false
         pointee.isOverlong = false
-        pointee.body.clear(keepingCapacity: keepsBuffers ? 16384 : 0)
+        pointee.body.clear(keepingCapacity: keepsBuffers ? 4096 : 0)
         pointee.bodyEnd = .open
         pointee.bodyReader = HTTP1BodyReader(framing: .none, bodyBytesMax: 0)
         pointee.trailers.clear(keepingCapacity: 0)

@@ -17,9 +17,6 @@ struct Reactor: ~Copyable {
     static let acceptIndex: UInt32 = 1
     static let partingIndex: UInt32 = 2
     static let reservedCount = 3
-    private static let pooledMax = 512
-    /// So many of them keep buffers, up to 32 KiB each: those that serve again and again.
-    private static let readyMax = 16
 
     /// First, because no other thread reads it: ThreadSanitizer books a change of any member as one of the
     /// first byte.
@@ -43,17 +40,19 @@ struct Reactor: ~Copyable {
     var turn: UInt32 = 0
     /// The thread that holds the loop.
     var worker: WorkerRef
-    private var pool: ExchangeRef?
-    private var pooledCount = 0
+    fileprivate var pool = ExchangePool()
     private var scratch = ByteBuffer()
     private var dateSecond: Int64 = -1
     var date = DateText()
     var isAccepting = false
-    /// Connections there are, and those on the doorstep or about to be accepted.
-    let placesTaken = Atomic<Int>(0)
+    /// Connections there are, and those on the doorstep or about to be accepted. None is to be had before
+    /// there is a holder, who may never come.
+    let placesTaken = Atomic<Int>(1 << 40)
     /// Somebody waits for a place.
     var isAcceptPaused = false
-    /// Set by another loop that has no place for somebody, ahead of a wake-up.
+    /// Of the connection that fell idle meanwhile.
+    var idlingIndex: UInt32?
+    /// Set by another loop that has no place for somebody, ahead of a wake-up; until this one has looked.
     let isAskedToAccept = Atomic<Bool>(false)
     /// Of what accepting takes: descriptors, memory.
     var shortage = Shortage()
@@ -84,11 +83,6 @@ struct Reactor: ~Copyable {
     }
 
     deinit {
-        var rest = pool
-        while let exchange = rest {
-            rest = exchange.pointee.nextUnsent
-            exchange.destroy()
-        }
         doorstep.deinitialize(count: 1)
         doorstep.deallocate()
         loop.deinitialize(count: 1)
@@ -106,23 +100,6 @@ struct Reactor: ~Copyable {
     /// This process is a child of the one that started the server: nothing here is its own.
     @inline(__always)
     var isForked: Bool { generation != ForkWatch.generation }
-
-    fileprivate var keepsBuffers: Bool { pooledCount < Self.readyMax }
-
-    fileprivate mutating func popPooled() -> ExchangeRef? {
-        guard let exchange = pool else { return nil }
-        pool = exchange.pointee.nextUnsent
-        pooledCount -= 1
-        return exchange
-    }
-
-    fileprivate mutating func pushPooled(_ exchange: ExchangeRef, force: Bool) -> Bool {
-        guard pooledCount < Self.pooledMax || force else { return false }
-        exchange.pointee.nextUnsent = pool
-        pool = exchange
-        pooledCount += 1
-        return true
-    }
 }
 
 /// Unique in the process, as evy_req_id promises; the one thing servers share.
@@ -167,9 +144,8 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// An exchange for the connection's next request; nil: out of memory.
     func takeExchange(for connection: ConnectionRef) -> ExchangeRef? {
-        let fresh = pointee.popPooled()
         guard
-            let exchange = fresh
+            let exchange = pointee.pool.pop()
                 ?? ExchangeRef.make(reactor: self, fieldCapacity: pointee.settings.limits.headerCountMax)
         else { return nil }
         exchange.pointee.magic = Exchange.magicAlive
@@ -195,9 +171,9 @@ extension UnsafeMutablePointer<Reactor> {
     /// Nobody refers to the exchange any more.
     func recycle(_ exchange: ExchangeRef) {
         let server = exchange.releaseHold()
-        exchange.reset(keepsBuffers: pointee.keepsBuffers)
+        exchange.reset(keepsBuffers: pointee.pool.wantsReady)
         exchange.pointee.magic = Exchange.magicPooled
-        if !pointee.pushPooled(exchange, force: Inbox.isPosted(exchange.pointee.node)) { exchange.destroy() }
+        if !pointee.pool.push(exchange, force: Inbox.isPosted(exchange.pointee.node)) { exchange.destroy() }
         server?.release()
     }
 }

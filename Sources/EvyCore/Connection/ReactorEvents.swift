@@ -75,7 +75,7 @@ struct ReactorClient: LoopClient {
 
     func woken() {
         if reactor.pointee.doorstep.waitingCount > 0 { reactor.letIn() }
-        if reactor.pointee.isAskedToAccept.exchange(false, ordering: .acquiring) { reactor.acceptForOthers() }
+        if reactor.pointee.isAskedToAccept.load(ordering: .acquiring) { reactor.acceptForOthers() }
     }
 
     func inboxFilled() -> Bool {
@@ -161,6 +161,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// The first holder: watches the listeners.
     func begin(_ worker: WorkerRef) {
         pointee.worker = worker
+        pointee.placesTaken.store(0, ordering: .relaxed)
         while pointee.table.count < Reactor.reservedCount, pointee.table.take() != nil {}
         _ = loop.pointee.deadlines.reserve(pointee.table.capacity)
         if !pointee.isDraining.load(ordering: .relaxed) { watchListeners(true) }

@@ -85,8 +85,7 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
 
     func askOthersToAccept() {
         for loop in server.loops where loop !== self {
-            loop.reactor.pointee.isAskedToAccept.store(true, ordering: .releasing)
-            loop.reactor.wake()
+            loop.reactor.askToAccept()
         }
     }
 
