@@ -38,6 +38,7 @@ PROGRAMS = {
     "hostloop": ["hostloop.c"],
     "tasks": ["tasks.c"],
     "turns": ["turns.c"],
+    "ends": ["ends.c"],
     "misuse": ["misuse.c", "misuse_server.c", "misuse_request.c", "misuse_see.c"],
 }
 

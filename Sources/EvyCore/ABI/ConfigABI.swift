@@ -103,9 +103,13 @@ public func evy_config_env(
 
 // MARK: Listeners
 
-/// nil: the TLS object cannot serve; the text is set.
+/// nil: the TLS object cannot serve; the text is set. One that was freed must not become clear text.
 private func provider(_ tls: OpaquePointer?, _ config: ConfigHandle) -> TLSProvider?? {
-    guard let handle = Handle.object(tls, TLSHandle.self) else { return .some(nil) }
+    guard tls != nil else { return .some(nil) }
+    guard let handle = Handle.object(tls, TLSHandle.self) else {
+        config.error.set("the TLS object is none, or was freed")
+        return nil
+    }
     handle.gate.lock()
     defer { handle.gate.unlock() }
     do throws(TLSError) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // EnvironABI - chapter "request: environ" of evy.h.
-// Room: ABI. Every call takes the lock of the exchange, so any thread may make it.
+// Room: ABI. Every call takes the lock of the exchange, so any thread may make it, and a forked child too.
 
 public import CEvy
 internal import Glibc
@@ -24,13 +24,13 @@ public func evy_env_get(
 ) -> UnsafePointer<CChar>? {
     guard let exchange = readable(req), let name else { return lend(nil, len) }
     let key = UnsafeRawBufferPointer(start: name, count: strlen(name))
-    return lend(exchange.withLock { exchange.environValue(key) }, len)
+    return lend(exchange.withLockUnlessForked { exchange.environValue(key) }, len)
 }
 
 @implementation @_cdecl("evy_env_count")
 public func evy_env_count(_ req: OpaquePointer?) -> UInt32 {
     guard let exchange = readable(req) else { return 0 }
-    return UInt32(clamping: exchange.withLock { exchange.environEntries()?.count ?? 0 })
+    return UInt32(clamping: exchange.withLockUnlessForked { exchange.environEntries()?.count ?? 0 })
 }
 
 @implementation @_cdecl("evy_env_at")
@@ -40,7 +40,7 @@ public func evy_env_at(
 ) -> UnsafePointer<CChar>? {
     name?.pointee = nil
     guard let exchange = readable(req) else { return lend(nil, len) }
-    let entry = exchange.withLock { () -> EnvironEntry? in
+    let entry = exchange.withLockUnlessForked { () -> EnvironEntry? in
         guard let entries = exchange.environEntries(), Int(index) < entries.count else { return nil }
         return entries[Int(index)]
     }
@@ -51,7 +51,7 @@ public func evy_env_at(
 @implementation @_cdecl("evy_env_block")
 public func evy_env_block(_ req: OpaquePointer?, _ len: UnsafeMutablePointer<Int>?) -> UnsafePointer<CChar>? {
     guard let exchange = readable(req) else { return lend(nil, len) }
-    return lend(exchange.withLock { exchange.environBlock() }, len)
+    return lend(exchange.withLockUnlessForked { exchange.environBlock() }, len)
 }
 
 @implementation @_cdecl("evy_env_set")
@@ -64,14 +64,14 @@ public func evy_env_set(
         return Status.badArgument
     }
     let key = UnsafeRawBufferPointer(start: name, count: strlen(name))
-    return exchange.withLock { exchange.setEnviron(key, bytes) } ? Status.ok : Status.outOfMemory
+    return exchange.withLockUnlessForked { exchange.setEnviron(key, bytes) } ? Status.ok : Status.outOfMemory
 }
 
 @implementation @_cdecl("evy_req_headers")
 public func evy_req_headers(_ req: OpaquePointer?, _ len: UnsafeMutablePointer<Int>?) -> UnsafePointer<CChar>?
 {
     guard let exchange = readable(req) else { return lend(nil, len) }
-    return lend(exchange.withLock { exchange.headerBlock() }, len)
+    return lend(exchange.withLockUnlessForked { exchange.headerBlock() }, len)
 }
 
 // MARK: The request itself
@@ -87,13 +87,13 @@ public func evy_req_id(_ req: OpaquePointer?) -> UInt64 { Handle.exchange(req)?.
 @implementation @_cdecl("evy_req_set_user")
 public func evy_req_set_user(_ req: OpaquePointer?, _ user: UnsafeMutableRawPointer?) {
     guard let exchange = Handle.exchange(req) else { return }
-    exchange.withLock { exchange.pointee.user = user }
+    exchange.withLockUnlessForked { exchange.pointee.user = user }
 }
 
 @implementation @_cdecl("evy_req_user")
 public func evy_req_user(_ req: OpaquePointer?) -> UnsafeMutableRawPointer? {
     guard let exchange = Handle.exchange(req) else { return nil }
-    return exchange.withLock { exchange.pointee.user }
+    return exchange.withLockUnlessForked { exchange.pointee.user }
 }
 
 @implementation @_cdecl("evy_req_retain")
@@ -105,5 +105,5 @@ public func evy_req_release(_ req: OpaquePointer?) { Handle.serving(req)?.releas
 @implementation @_cdecl("evy_req_gone")
 public func evy_req_gone(_ req: OpaquePointer?) -> Int32 {
     guard let exchange = Handle.exchange(req) else { return 0 }
-    return exchange.withLock { exchange.pointee.isGone } ? 1 : 0
+    return exchange.withLockUnlessForked { exchange.pointee.isGone } ? 1 : 0
 }

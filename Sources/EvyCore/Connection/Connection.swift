@@ -70,6 +70,8 @@ struct Connection: ~Copyable {
     var isDrained: Bool {
         firstUnsent == nil && backlog.isEmpty && (tls?.pointee.backlog.isEmpty ?? true)
     }
+    /// Bytes of answers ahead of the current exchange's own are still to be sent.
+    var owesEarlier: Bool { firstUnsent != nil || silentBytes > 0 }
     var isIdle: Bool {
         current == nil && isDrained
             && flags.isSubset(of: [.proxyHeader, .pipelines, .headAhead])

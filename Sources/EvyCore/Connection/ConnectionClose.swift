@@ -11,12 +11,11 @@ extension UnsafeMutablePointer<Reactor> {
     /// a plain close would make the kernel reset the connection and destroy the answer on its way.
     func closeGently(_ connection: ConnectionRef) {
         sayGoodbye(connection)
+        let mayFollow = connection.pointee.flags.contains(.inputLost) || !connection.pointee.input.isEmpty
         let mustLinger =
-            connection.pointee.flags.contains(.inputLost) || !connection.pointee.input.isEmpty
-        guard mustLinger, !connection.pointee.flags.contains(.peerClosed), pointee.settings.lingerTimeout != 0
-        else {
-            return close(connection)
-        }
+            mayFollow && !connection.pointee.flags.contains(.peerClosed)
+            || SystemCalls.hasInput(connection.pointee.descriptor)
+        guard mustLinger, pointee.settings.lingerTimeout != 0 else { return close(connection) }
         connection.pointee.flags.insert(.lingering)
         connection.pointee.input.clear(keepingCapacity: 0)
         SystemCalls.shutdownWriting(connection.pointee.descriptor)

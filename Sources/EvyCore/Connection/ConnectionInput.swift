@@ -191,7 +191,12 @@ extension UnsafeMutablePointer<Reactor> {
         // Who waits for room is served when epoll says there is some. A further try could succeed here, where
         // nobody would see to what the exchange needs next, and epoll would have nothing more to say.
         if connection.pointee.interest.contains(.writable), connection.pointee.current != nil {
-            _ = block(connection, progressed: false)
+            if block(connection, progressed: false) == .blocked, hasBodyToRead(connection),
+                connection.pointee.current?.takesInput == true
+            {
+                // A client may want to send all of its body before it reads.
+                watchReading(connection, true)
+            }
             return true
         }
         switch flush(connection) {
@@ -224,7 +229,12 @@ extension UnsafeMutablePointer<Reactor> {
         }
         switch exchange.pointee.stage {
         case .readingHead, .readingBody:
-            fail(connection, .clientClosed)
+            // Answers to earlier requests are sent first; then the end is read once more (see settle).
+            if connection.pointee.owesEarlier {
+                setInterest(connection, connection.pointee.interest.subtracting([.readable, .peerClosed]))
+            } else {
+                fail(connection, .clientClosed)
+            }
             return true
         case .serving, .hooking, .finished:
             setInterest(connection, connection.pointee.interest.subtracting([.readable, .peerClosed]))

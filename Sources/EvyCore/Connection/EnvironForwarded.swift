@@ -111,9 +111,11 @@ extension UnsafeMutablePointer<Exchange> {
     /// A port of its own belongs to a host that has none, as far as the scheme does not imply it.
     private func addPort(_ view: inout ForwardedView, _ port: UInt16) {
         view.serverPort = port
-        guard let host = view.host, port != ((view.isSecure ?? pointee.isTLS) ? 443 : 80) else { return }
+        // Its own, if any, was empty or none: "a.example:", "a.example:0".
+        guard view.host != nil, let name = view.serverName else { return }
+        guard port != ((view.isSecure ?? pointee.isTLS) ? 443 : 80) else { return view.host = name }
         var buffer = ByteBuffer()
-        buffer.append(host)
+        buffer.append(name)
         buffer.append(":")
         buffer.append(decimal: UInt64(port))
         view.host = copy(buffer.readable)

@@ -286,6 +286,13 @@ extension UnsafeMutablePointer<Exchange> {
         return body()
     }
 
+    /// What a request was can still be read in a forked child, where a thread that does not exist may hold
+    /// the lock, and no other could change anything.
+    @inline(__always)
+    func withLockUnlessForked<R>(_ body: () -> R) -> R {
+        pointee.reactor.pointee.isForked ? body() : withLock(body)
+    }
+
     /// Bytes of the request head.
     @inline(__always)
     func text(_ range: ByteRange) -> UnsafeRawBufferPointer {

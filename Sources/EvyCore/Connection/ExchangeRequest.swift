@@ -33,8 +33,11 @@ extension UnsafeMutablePointer<Reactor> {
             return nil
         }
         connection.pointee.requests &+= 1
-        // The deadline was this head's: one that begins behind it in the same bytes has its own.
-        if connection.pointee.wait == .head { connection.pointee.wait = .nothing }
+        // The deadline was this head's: one that begins behind it in the same bytes has its own. And it is no
+        // idle connection's any more, whoever serves it.
+        if connection.pointee.wait == .head || connection.pointee.wait == .idle {
+            connection.pointee.wait = .nothing
+        }
         identify(exchange, connection)
         exchange.pointee.wireReceived = UInt64(byteCount)
         let framing = exchange.pointee.head.framing
@@ -162,18 +165,19 @@ extension UnsafeMutablePointer<Reactor> {
         }
         pointee.counters.add(Counter(refusal: error))
         let status = pointee.settings.status(error)
+        let isToHead = exchange.asksForHead
         exchange.withLock {
             exchange.pointee.environ.isRefused = true
             exchange.pointee.hooks.isSealed = true
             exchange.pointee.response = .ended
             exchange.pointee.status = Int32(status)
             let before = exchange.pointee.out.count
-            withUnsafeBytes(of: pointee.date.bytes) {
+            let bodyCount = withUnsafeBytes(of: pointee.date.bytes) {
                 HTTP1ResponseWriter.writeRefusal(
-                    error, status: status, date: UnsafeRawBufferPointer(rebasing: $0.prefix(DateText.count)),
+                    error, status: status, toHead: isToHead,
+                    date: UnsafeRawBufferPointer(rebasing: $0.prefix(DateText.count)),
                     into: &exchange.pointee.out)
             }
-            let bodyCount = error.reason.utf8CodeUnitCount + 1
             exchange.pointee.account.queueFraming(exchange.pointee.out.count - before - bodyCount)
             exchange.pointee.account.queueBody(bodyCount)
         }
@@ -214,5 +218,12 @@ extension UnsafeMutablePointer<Reactor> {
         guard Int(line.start) < end else { return }
         exchange.pointee.bytes.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(end)))
         exchange.pointee.head.requestLine = ByteRange(Int(line.start), end)
+    }
+}
+
+extension UnsafeMutablePointer<Exchange> {
+    /// By its request line: of a request that is refused no method may be known.
+    fileprivate var asksForHead: Bool {
+        UnsafeRawBufferPointer(rebasing: text(pointee.head.requestLine).prefix(5)).equals("HEAD ")
     }
 }

@@ -60,74 +60,18 @@ extension UnsafeMutablePointer<Reactor> {
         if job != .handler { exchange.pointee.lock.unlock() }
     }
 
-    /// The same for a function that belongs to no exchange. False: the loop was lost.
-    func run(_ taken: TaskBoard.Taken, of board: UnsafeMutablePointer<TaskBoard>) -> Bool {
-        let worker = pointee.worker
-        worker.pointee.connection = nil
-        enterHost(worker)
-        taken.task.run()
-        let isHeld = leaveHost(worker)
-        if pointee.isForked { return false }
-        if board.finish(taken, now: Clock.monotonicMilliseconds), !isHeld { wake() }
-        return isHeld
-    }
-
-    /// From here on the thread may block: the watcher looks.
-    @inline(__always)
-    private func enterHost(_ worker: WorkerRef) {
-        worker.pointee.ticket = loop.pointee.lease.enter()
-        if pointee.isUnwatched.load(ordering: .relaxed), pointee.settings.mayMove {
-            pointee.delegate.wakeWatcher()
-        }
-    }
-
-    /// False: the loop was lost. Host code that forked may return in the child, whose loop this is not.
-    @inline(__always)
-    private func leaveHost(_ worker: WorkerRef) -> Bool {
-        loop.pointee.lease.leave(worker.pointee.ticket) && !pointee.isForked
-    }
-
-    /// In host code that holds the loop: back in library code for `body`. False: the loop was lost before.
-    func interruptHost(_ worker: WorkerRef, _ body: () -> Void) -> Bool {
-        guard leaveHost(worker) else { return false }
-        // Host code that calls the library has let go of its own lock by itself.
-        worker.withoutHostLock(body)
-        enterHost(worker)
-        return true
-    }
-
-    /// A new holder takes over from a thread that is still in host code.
-    func adopt(from victim: WorkerRef, by worker: WorkerRef) {
-        countTurn()
-        pointee.worker = worker
-        let taken = victim.pointee.taken
-        victim.pointee.taken = nil
-        if loop.pointee.inbox.putBack(taken) { wake() }
-        guard let exchange = victim.pointee.exchange else { return }
-        // The victim touches neither its batch nor its connection until it holds the loop again.
-        worker.pointee.connection = victim.pointee.connection
-        swap(&worker.pointee.batch, &victim.pointee.batch)
-        victim.pointee.exchange = nil
-        victim.pointee.connection = nil
-        exchange.withLock { exchange.pointee.isAttended = false }
-        if let connection = exchange.pointee.connection {
-            _ = push(exchange, connection)
-        }
-        worker.pointee.batch.clear(keepingCapacity: Worker.batchMax * 2)
-        // It may have ended between the theft and now, without a post because it still was attended.
-        post(exchange)
-    }
-
     /// Something about the exchange changed. False: the loop was lost.
     func attend(_ exchange: ExchangeRef) -> Bool {
         if exchange.pointee.stage == .finished {
             if exchange.withLock({ exchange.pointee.hostReferences }) == 0 { recycle(exchange) }
             return true
         }
+        let connection = exchange.pointee.connection
+        // Answered, and others are served behind it: its bytes and its end are the connection's to see to.
+        if let connection, connection.pointee.current != exchange { return true }
         let worker = pointee.worker
         worker.pointee.rest = UnsafeRawBufferPointer(start: nil, count: 0)
-        worker.pointee.connection = exchange.pointee.connection
-        let connection = exchange.pointee.connection
+        worker.pointee.connection = connection
         switch advance(exchange) {
         case .lost: return false
         case .gone: return true
@@ -164,8 +108,10 @@ extension UnsafeMutablePointer<Reactor> {
             let callback = isRunning || isEnded ? nil : exchange.callbackDue
             exchange.pointee.lock.unlock()
             if isAborted, let connection = exchange.pointee.connection {
-                // What was handed over before the cut is on its way; above all other requests' answers.
-                guard push(exchange, connection) != .dead else { return .gone }
+                // What was handed over before the cut is on its way; other requests' answers are not cut.
+                let flushed = push(exchange, connection)
+                guard flushed != .dead else { return .gone }
+                if flushed == .blocked, connection.pointee.owesEarlier { return .wait }
                 fail(connection, exchange.pointee.end == .complete ? .aborted : exchange.pointee.end)
                 return .gone
             }

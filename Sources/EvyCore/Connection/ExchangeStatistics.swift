@@ -14,8 +14,11 @@ enum ExchangeStatistic: Int32 {
 extension UnsafeMutablePointer<Exchange> {
     /// -1: not known (yet).
     func statistic(_ what: ExchangeStatistic) -> Int64 {
-        pointee.lock.lock()
-        defer { pointee.lock.unlock() }
+        withLockUnlessForked { value(of: what) }
+    }
+
+    /// Lock held.
+    private func value(of what: ExchangeStatistic) -> Int64 {
         switch what {
         case .status: return Int64(sentStatus)
         case .end: return isOver ? Int64(pointee.end.rawValue) : -1

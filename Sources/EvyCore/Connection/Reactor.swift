@@ -169,6 +169,7 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     /// Nobody refers to the exchange any more.
+    @inline(never)
     func recycle(_ exchange: ExchangeRef) {
         let server = exchange.releaseHold()
         exchange.reset(keepsBuffers: pointee.pool.wantsReady)

@@ -45,10 +45,12 @@ enum HTTP1ResponseWriter {
         }
     }
 
-    /// A whole answer to a peer that broke the rules; the connection ends after it.
+    /// A whole answer to a peer that broke the rules; the connection ends after it. Returns the length of
+    /// its body, which an answer to HEAD has none of (RFC 9110 section 9.3.2).
     static func writeRefusal(
-        _ error: HTTPError, status: Int, date: UnsafeRawBufferPointer, into out: inout ByteBuffer
-    ) {
+        _ error: HTTPError, status: Int, toHead isToHead: Bool, date: UnsafeRawBufferPointer,
+        into out: inout ByteBuffer
+    ) -> Int {
         out.append("HTTP/1.1 ")
         out.append(decimal: UInt64(status))
         out.append(ASCII.space)
@@ -58,8 +60,10 @@ enum HTTP1ResponseWriter {
         out.append("\r\nDate: ")
         unsafe out.append(date)
         out.append("\r\nConnection: close\r\n\r\n")
+        if isToHead { return 0 }
         out.append(error.reason)
         out.append(ASCII.lineFeed)
+        return error.reason.utf8CodeUnitCount &+ 1
     }
 
     /// Chunk data of `byteCount` bytes and a CR LF must follow. A count of 0 would end the body: it writes

@@ -78,6 +78,12 @@ extension UnsafeMutablePointer<PythonBridge> {
 
     /// It is sent; what else comes is left out.
     private func dropRest(_ run: inout Iteration) -> Sending {
+        // Where nobody takes the loop over meanwhile, it would be held back until the application is done.
+        if !run.exchange.pointee.reactor.pointee.settings.mayMove {
+            let state = evy_py_let_go(py)
+            _ = run.exchange.flushOutput()
+            evy_py_take_back(py, state)
+        }
         while takeNext(&run) {
             guard let further = run.item, noteOverlong(run.exchange, further) else {
                 cutLater(run.exchange)
@@ -184,6 +190,7 @@ extension UnsafeMutablePointer<PythonBridge> {
             return .sent
         }
         defer { evy_py_decref(py, close) }
+        guard close != py.pointee.none else { return .sent }
         guard let returned = evy_py_call(py, close, nil, nil, nil, nil) else {
             // It was called, and is not called again: of the result nothing is left.
             return resume(run, isSent: true, isClosed: true)

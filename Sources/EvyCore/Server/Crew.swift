@@ -213,15 +213,23 @@ final class Crew: @unchecked Sendable {
         if !isOver, let own = threads.firstIndex(where: \.isCurrent) {
             retired.append(threads.remove(at: own))
         }
-        let last = liveCount == 0 ? server : nil
-        if last != nil { server = nil }
+        let released = releaseServer()
         endEvent.pointee.signal()
         gate.unlock()
-        withExtendedLifetime(last) {}
+        withExtendedLifetime(released) {}
+    }
+
+    /// Lock held, and to be given back before what is returned goes, which may be the server's end. Threads
+    /// may all have gone before the server is over, while one of the host's has the loop.
+    private func releaseServer() -> Server? {
+        guard isOver, liveCount == 0, lentCount == 0 else { return nil }
+        defer { server = nil }
+        return server
     }
 
     /// The host's thread is one of ours until the server has stopped, also one that is not started yet.
     /// False: out of memory.
+    @discardableResult
     func lend() -> Bool {
         countLent(1)
         let isServed = work(isLent: true)
@@ -230,10 +238,12 @@ final class Crew: @unchecked Sendable {
     }
 
     private func countLent(_ change: Int) {
-        gate.withLock {
+        let released = gate.withLock {
             lentCount += change
             endEvent.pointee.signal()
+            return releaseServer()
         }
+        withExtendedLifetime(released) {}
     }
 
     /// Host code that forked has returned in the child. Nothing of the server is touched there, its locks

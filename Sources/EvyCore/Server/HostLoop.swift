@@ -89,6 +89,8 @@ extension Server {
     }
 
     private func turn(_ milliseconds: Int32) {
+        // Since its last turn the host may have done anything, for however long.
+        reactor.loop.pointee.now = Clock.monotonicNanoseconds
         // Nobody watches the lease of such a loop, so it cannot be lost.
         _ = EventLoop.turn(reactor.loop, ReactorClient(reactor: reactor), milliseconds: milliseconds)
         reactor.pointee.worker.giveHostLock(reactor.pointee.settings.hostLock)

@@ -25,6 +25,8 @@ final class PullQueue: @unchecked Sendable {
         let lock = FutexLock()
         let changed = FutexEvent()
         let wakes = Atomic<UInt32>(0)
+        /// A wake-up that has ended no wait yet.
+        let isWoken = Atomic<Bool>(false)
         var entries = Fifo<Entry>()
         var isClosed = false
     }
@@ -76,13 +78,15 @@ final class PullQueue: @unchecked Sendable {
             if isOver() || isClosed { return .ended }
             let left = deadline == Int64.max ? -1 : deadline - Clock.monotonicNanoseconds
             if deadline != Int64.max, left <= 0 { return .nothing }
-            if state.pointee.wakes.load(ordering: .acquiring) != wakes { return .nothing }
+            let isWoken = state.pointee.isWoken.exchange(false, ordering: .acquiringAndReleasing)
+            if isWoken || state.pointee.wakes.load(ordering: .acquiring) != wakes { return .nothing }
             state.pointee.changed.wait(since: ticket, nanoseconds: left)
         }
     }
 
-    /// Ends all waits. Safe in a signal handler.
+    /// Ends all waits, or the next one. Safe in a signal handler.
     func wake() {
+        state.pointee.isWoken.store(true, ordering: .releasing)
         state.pointee.wakes.wrappingAdd(1, ordering: .releasing)
         state.pointee.changed.signal()
     }

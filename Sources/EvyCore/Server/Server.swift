@@ -110,7 +110,8 @@ final class Server: @unchecked Sendable {
     /// The calling thread serves until the end.
     func run() throws(ServerError) {
         try begin(onCaller: true)
-        loops[0].crew.work()
+        // As if lent: whoever waits for the end waits for this thread too.
+        loops[0].crew.lend()
         if isForked { return }
         _ = join(until: nil)
         gate.withLock { state = .joined }
@@ -136,7 +137,10 @@ final class Server: @unchecked Sendable {
     /// With one loop nothing has begun, and the host may try again; loops that run cannot be had back.
     private func giveUpStart(started: Int) {
         gate.withLock { state = started == 0 ? .new : .running }
-        guard started > 0 else { return }
+        guard started > 0 else {
+            if loops[0].isStopping { endUnstarted() }
+            return
+        }
         for loop in loops[started...] { loop.crew.end() }
         stop(grace: 0)
         // The first one may be meant for the caller, who has not begun.
@@ -186,12 +190,14 @@ final class Server: @unchecked Sendable {
             wanted = Clock.monotonicMilliseconds + min(grace, 1 << 50) + 2
         }
         for loop in loops { loop.stop(wanted) }
-        // Threads lent to a server that will not start any more.
-        if gate.withLock({ state == .new }) {
-            for loop in loops { loop.crew.end() }
-            noteShort()
-            pullQueue?.noteEnd()
-        }
+        if gate.withLock({ state == .new }) { endUnstarted() }
+    }
+
+    /// Sends threads home that were lent to a server which will not start any more.
+    private func endUnstarted() {
+        for loop in loops { loop.crew.end() }
+        noteShort()
+        pullQueue?.noteEnd()
     }
 
     /// Fills `out`, which has a place for each counter.
@@ -231,7 +237,7 @@ final class Server: @unchecked Sendable {
         guard !isMember else {
             throw ServerError(kind: .state, text: "a handler cannot wait for the server that runs it")
         }
-        guard !isStepper else {
+        guard !isStepper || hasEnded else {
             throw ServerError(kind: .state, text: "who steps a server steps it until it has ended")
         }
         var moment: Int64?

@@ -3,7 +3,8 @@
 // Room: System (pure). Thread: one at a time.
 
 struct Fifo<Element> {
-    private var elements: [Element] = []
+    /// Also those that were taken and lie ahead of `head`.
+    private(set) var elements: [Element] = []
     private var head = 0
     /// A rush leaves no more memory behind than this.
     private static var keptMax: Int { 4096 }
@@ -19,6 +20,10 @@ struct Fifo<Element> {
         head += 1
         if head == elements.count {
             elements.removeAll(keepingCapacity: head <= Self.keptMax)
+            head = 0
+        } else if head > Self.keptMax, head > elements.count / 2 {
+            // One that never runs empty must not keep the places of all that ever were in it.
+            elements.removeFirst(head)
             head = 0
         }
         return element

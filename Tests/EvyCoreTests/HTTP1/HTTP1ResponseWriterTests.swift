@@ -261,16 +261,17 @@ import Testing
         }
     }
 
-    @Test func aRefusalIsAWholeAnswer() {
+    @Test(arguments: [false, true]) func aRefusalIsAWholeAnswer(toHead: Bool) {
         var out = ByteBuffer()
-        let date = Array("DATE".utf8)
-        date.withUnsafeBytes {
-            HTTP1ResponseWriter.writeRefusal(.headerLineTooLong, status: 431, date: $0, into: &out)
+        let bodyCount = Array("DATE".utf8).withUnsafeBytes {
+            HTTP1ResponseWriter.writeRefusal(
+                .headerLineTooLong, status: 431, toHead: toHead, date: $0, into: &out)
         }
+        #expect(bodyCount == (toHead ? 0 : 21))
         #expect(
             text(out)
                 == "HTTP/1.1 431 Header Line Too Long\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"
-                + "Date: DATE\r\nConnection: close\r\n\r\nHeader Line Too Long\n")
+                + "Date: DATE\r\nConnection: close\r\n\r\n" + (toHead ? "" : "Header Line Too Long\n"))
     }
 
     @Test func chunkFramingIsWritten() {

@@ -22,6 +22,18 @@ import Testing
         #expect(queue.isEmpty && queue.count == 0)
     }
 
+    @Test func oneThatNeverRunsEmptyKeepsLittle() {
+        var queue = Fifo<Int>()
+        queue.append(0)
+        var most = 0
+        for number in 1..<100_000 {
+            queue.append(number)
+            #expect(queue.popFirst() == number - 1)
+            most = max(most, queue.elements.count)
+        }
+        #expect(queue.count == 1 && most < 10_000)
+    }
+
     @Test func whatIsTakenOutIsGivenBackAndTheRestKeepsItsOrder() {
         var queue = Fifo<Int>()
         for number in 0..<10 { queue.append(number) }

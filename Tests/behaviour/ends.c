@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+// ends.c - how servers end and wake in the hands of their host; prints "ready PORT" where a client is needed,
+// then what it saw.
+//   ends freed-lent | freed-late | woken-next | late-step | run-waited | stopped-beside-task | stepped-wait
+#include <evy.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static evy_server *server;
+static atomic_int drops, fired, done;
+
+static void pause_ms(long ms) { nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL); }
+
+static long now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void must(int good, const char *what) {
+  if (!good) {
+    fprintf(stderr, "ends: %s\n", what);
+    exit(1);
+  }
+}
+
+static void count_drop(void *user) {
+  (void)user;
+  atomic_fetch_add(&drops, 1);
+}
+
+static void on_request(void *user, evy_req *req) {
+  (void)user;
+  size_t len = 0;
+  const char *path = evy_env_get(req, "PATH_INFO", &len);
+  if (strcmp(path, "/block") == 0) {
+    pause_ms(100);
+  }
+  if (strcmp(path, "/free") == 0) {
+    evy_server_free(server);
+  }
+  evy_respond(req, 200, NULL, NULL, 0, path, len);
+}
+
+static void make(const char *key, const char *value) {
+  evy_config *cfg = evy_config_new();
+  if (key == NULL || strcmp(key, "pull") != 0) {
+    evy_config_on_request(cfg, on_request, NULL, count_drop);
+  }
+  must(key == NULL || evy_config_set(cfg, key, value) == EVY_OK, "option");
+  must(evy_config_listen(cfg, "127.0.0.1:0", NULL) == EVY_OK, "listen");
+  must(evy_server_new(cfg, &server) == EVY_OK, evy_config_error(cfg));
+  evy_config_free(cfg);
+}
+
+static void *work(void *unused) {
+  must(evy_server_work(server) == EVY_OK, "work");
+  return unused;
+}
+
+static void await(atomic_int *what, int least) {
+  while (atomic_load(what) < least) {
+    pause_ms(1);
+  }
+}
+
+static void await_threads(int64_t count) {
+  int64_t figures[EVY_N_THREADS_TOTAL + 1];
+  do {
+    pause_ms(1);
+    must(evy_server_counters(server, figures, EVY_N_THREADS_TOTAL + 1) > EVY_N_THREADS_TOTAL, "counters");
+  } while (figures[EVY_N_THREADS_TOTAL] != count);
+}
+
+/* A handler on the only lent thread frees the server: nobody joins it, and it goes all the same. */
+static void freed_lent(void) {
+  pthread_t lent;
+  make("lent_threads", "true");
+  printf("ready %d\n", (int)evy_server_port(server, 0));
+  must(evy_server_start(server) == EVY_OK, "start");
+  pthread_create(&lent, NULL, work, NULL);
+  pthread_join(lent, NULL);
+  printf("drops %d\n", drops);
+}
+
+static void block(void *ms) {
+  atomic_fetch_add(&fired, 1);
+  pause_ms((long)ms);
+  atomic_fetch_add(&done, 1);
+}
+
+static void begin_task(long ms) {
+  int before = atomic_load(&fired);
+  must(evy_loop_post(server, NULL, block, (void *)ms, NULL) == EVY_OK, "post");
+  await(&fired, before + 1);
+}
+
+/* Some thread has the loop, though another may be in a function. */
+static void see_loop_turn(void) { begin_task(0); }
+
+/* All of the server's own threads have gone once, while one of the host's had the loop. Later a handler on
+ * that one frees the server, and it ends, while a function still runs on a thread of the server's. */
+static void freed_late(void) {
+  enum { long_ms = 1500 };
+  pthread_t lent;
+  make(NULL, NULL);
+  must(evy_server_start(server) == EVY_OK, "start");
+  see_loop_turn();
+  pthread_create(&lent, NULL, work, NULL);
+  await_threads(2);
+  printf("ready %d\n", (int)evy_server_port(server, 0)); /* the client asks for /block */
+  await_threads(1);
+  begin_task(100);
+  await_threads(2);
+  see_loop_turn();
+  await(&done, 3);
+  begin_task(long_ms);
+  see_loop_turn(); /* the host's thread has it again */
+  printf("free\n");
+  pthread_join(lent, NULL);
+  await(&drops, 1);
+  printf("done %d drops %d\n", done, drops);
+}
+
+static void woken_next(void) {
+  int32_t event;
+  evy_req *req;
+  make("pull", "true");
+  must(evy_server_start(server) == EVY_OK, "start");
+  evy_wake(server);
+  must(evy_server_next(server, 60000, &event, &req) == EVY_E_AGAIN, "the next wait, woken ahead of it");
+  long begin = now_ms();
+  must(evy_server_next(server, 200, &event, &req) == EVY_E_AGAIN && now_ms() - begin >= 200, "it lasts");
+  evy_server_free(server);
+  printf("woken 1\n");
+}
+
+/* Between two steps the host may do anything for however long: what became due meanwhile is done first. */
+static void late_step(void) {
+  enum { first_ms = 2000 };
+  make(NULL, NULL);
+  must(evy_timer_start(server, first_ms, 0, block, NULL, NULL) > 0, "timer");
+  must(evy_server_step(server, 0) == EVY_OK && evy_server_step(server, 0) == EVY_OK, "step");
+  pause_ms(first_ms + 100);
+  long begin = now_ms();
+  while (atomic_load(&fired) == 0) {
+    must(evy_server_step(server, -1) == EVY_OK, "step");
+  }
+  printf("late %ld\n", now_ms() - begin);
+  evy_server_free(server);
+}
+
+static void *run(void *unused) {
+  must(evy_server_run(server) == EVY_OK, "run");
+  return unused;
+}
+
+/* The end is the end of what runs on the thread of evy_server_run, too. */
+static void run_waited(void) {
+  pthread_t runner;
+  make(NULL, NULL);
+  must(evy_loop_post(server, NULL, block, (void *)500, NULL) == EVY_OK, "post");
+  pthread_create(&runner, NULL, run, NULL);
+  await(&fired, 1);
+  see_loop_turn();
+  evy_server_stop(server, 0);
+  must(evy_server_wait(server, -1) == EVY_OK, "wait");
+  printf("done %d\n", done);
+  pthread_join(runner, NULL);
+  evy_server_free(server);
+}
+
+/* Both in one turn, mostly: the function takes it from its thread, and the stop is looked at nevertheless. */
+static void stopped_beside_task(void) {
+  enum { rounds = 30 };
+  for (int i = 0; i < rounds; i++) {
+    make(NULL, NULL);
+    must(evy_server_start(server) == EVY_OK, "start");
+    must(evy_loop_post(server, NULL, block, (void *)40, NULL) == EVY_OK, "post");
+    evy_server_stop(server, -1);
+    must(evy_server_wait(server, 5000) == EVY_OK, "the stop was not seen");
+    evy_server_free(server);
+  }
+  printf("done %d\n", done);
+}
+
+static void stepped_wait(void) {
+  make(NULL, NULL);
+  must(evy_server_step(server, 0) == EVY_OK, "step");
+  must(evy_server_wait(server, 0) == EVY_E_STATE, "who steps waits for nobody");
+  evy_server_stop(server, 0);
+  while (evy_server_step(server, -1) != EVY_END) {
+  }
+  must(evy_server_wait(server, -1) == EVY_OK, "it has ended");
+  evy_server_free(server);
+  printf("drops %d\n", drops);
+}
+
+int main(int argc, char **argv) {
+  static const struct {
+    const char *name;
+    void (*run)(void);
+  } modes[] = {{"freed-lent", freed_lent}, {"freed-late", freed_late},
+               {"woken-next", woken_next}, {"late-step", late_step},
+               {"run-waited", run_waited}, {"stopped-beside-task", stopped_beside_task},
+               {"stepped-wait", stepped_wait}};
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {
+    if (strcmp(argv[1], modes[i].name) == 0) {
+      modes[i].run();
+      return 0;
+    }
+  }
+  return 2;
+}

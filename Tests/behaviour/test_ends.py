@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+# test_ends - how servers end and wake in the hands of their host: freed, waited for, woken and stopped at
+# inconvenient moments.
+
+import re
+import subprocess
+
+import pytest
+from support import FACTOR, PATIENCE, SANITIZER, Closed, Connection, Reset, raw_request
+
+
+class Ends:
+    """The program ends in one of its modes."""
+
+    def __init__(self, program, mode):
+        self.process = subprocess.Popen(
+            [program, mode], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def hear(self):
+        return self.process.stdout.readline().split()
+
+    def ask(self, port, target):
+        """The answer is nobody's concern."""
+        with Connection(port=port) as connection:
+            connection.send(raw_request("GET", target))
+            try:
+                connection.response()
+            except (Closed, Reset):
+                pass
+
+    def end(self):
+        """Its last line as numbers by name."""
+        out, errors = self.process.communicate(timeout=3 * PATIENCE)
+        assert self.process.returncode == 0 and not SANITIZER.search(errors.encode()), errors
+        return {key: int(value) for key, value in re.findall(r"(\w+) (\d+)", out)}
+
+
+@pytest.fixture
+def ends(programs):
+    begun = []
+
+    def begin(mode):
+        begun.append(Ends(programs["ends"], mode))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        one.process.kill()
+        one.process.wait()
+        one.process.stdout.close()
+        one.process.stderr.close()
+
+
+def test_a_server_freed_by_a_handler_on_the_only_lent_thread_goes(ends):
+    lent = ends("freed-lent")
+    lent.ask(int(lent.hear()[1]), "/free")
+    assert lent.end() == {"drops": 1}
+
+
+def test_a_server_stays_for_a_function_that_outlasts_its_loop(ends):
+    """Its threads had all gone once, ten seconds after they idled: it was let go of then, as if it had ended.
+    AddressSanitizer sees what the function returns to."""
+    late = ends("freed-late")
+    port = int(late.hear()[1])
+    late.ask(port, "/block")
+    assert late.hear() == ["free"]
+    late.ask(port, "/free")
+    assert late.end() == {"done": 5, "drops": 1}
+
+
+def test_a_wake_up_ahead_of_a_wait_for_events_ends_the_next_one(ends):
+    assert ends("woken-next").end() == {"woken": 1}
+
+
+def test_a_step_knows_how_late_it_is(ends):
+    assert ends("late-step").end()["late"] < 1000 * FACTOR
+
+
+def test_who_waits_for_the_end_waits_for_the_thread_of_run_too(ends):
+    assert ends("run-waited").end() == {"done": 2}
+
+
+def test_a_stop_is_seen_in_a_turn_that_a_function_took(ends):
+    assert ends("stopped-beside-task").end() == {"done": 30}
+
+
+def test_who_stepped_a_server_to_its_end_may_wait_for_it(ends):
+    assert ends("stepped-wait").end() == {"drops": 1}
