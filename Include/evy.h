@@ -144,7 +144,8 @@ EVY_API evy_status evy_config_env(evy_config *cfg, const char *name, const char 
  * the umask is not touched), backlog=N, v6only=0 ("[::]:80" takes IPv4 as well), proxy=1 or
  * 0 (the PROXY protocol is required or not, whatever option proxy_protocol says).
  * The sockets are opened by evy_server_new, those that exist already are looked at here.
- * The TLS object is shared: free it whenever you like.  Errors: EVY_E_ARG, EVY_E_VALUE (the
+ * The TLS object is shared: free it whenever you like.  NULL: clear text.  Errors: EVY_E_ARG (also:
+ * tls is no TLS object, or was freed), EVY_E_VALUE (the
  * address cannot be read), EVY_E_BIND ("fd://", "systemd:": no such socket was passed, or
  * it is no bound stream socket), EVY_E_NOMEM, EVY_E_TLS (tls has no certificate). */
 EVY_API evy_status evy_config_listen(evy_config *cfg, const char *address, evy_tls *tls);

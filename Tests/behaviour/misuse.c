@@ -175,6 +175,10 @@ static void chapter_listen(void) {
   GIVES(EVY_E_TLS, evy_config_listen(cfg, "127.0.0.1:0", empty));
   NAMES(evy_config_error(cfg), "certificate");
   evy_tls_free(empty);
+  /* Never clear text instead. */
+  GIVES(EVY_E_ARG, evy_config_listen(cfg, "127.0.0.1:0", empty));
+  NAMES(evy_config_error(cfg), "TLS object");
+  GIVES(EVY_E_ARG, evy_config_listen(cfg, "127.0.0.1:0", (evy_tls *)cfg));
   evy_config_free(cfg);
 }
 

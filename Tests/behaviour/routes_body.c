@@ -213,7 +213,29 @@ static void pull_then_push(evy_req *req, const char *query) {
   answer_gathered(req, &g);
 }
 
+/* /heedless?n=..&gate=1: writes n bytes however full the connection is, waits at the gate, reads the body. */
+static void heedless(evy_req *req, const char *query) {
+  long count = query_number(query, "n", 0);
+  unsigned char *bytes = malloc((size_t)count + 1);
+  char block[4096];
+  int64_t n = 0, total = 0;
+  if (bytes == NULL) {
+    abort();
+  }
+  fill_pattern(bytes, (size_t)count, 0);
+  evy_resp_begin(req, 200, NULL, NULL, 0, count);
+  report_call(req, "written", evy_resp_write(req, bytes, (size_t)count, 0));
+  free(bytes);
+  gate_wait(query_number(query, "gate", 0));
+  while ((n = evy_body_read(req, block, sizeof block, -1)) > 0) {
+    total += n;
+  }
+  report_call(req, "read", n < 0 ? n : total);
+  evy_resp_end(req, NULL, 0);
+}
+
 const struct route body_routes[] = {{"/buffered", buffered}, {"/pull", pull},
+                                    {"/heedless", heedless},
                                     {"/relay", relay},       {"/push", push},
                                     {"/pull-then-push", pull_then_push},
                                     {NULL, NULL}};

@@ -242,3 +242,26 @@ def test_pattern_is_what_a_client_that_waits_before_reading_gets(serve):
         connection.send(raw_request("GET", "/streamed?n=1000000&piece=777"))
         time.sleep(SHORT)  # the wait before reading
         assert connection.response().body == pattern(1000000)
+
+
+def test_a_request_that_came_just_before_the_idle_deadline_is_answered(serve):
+    """Its connection is not idle any more, though its handler may have the loop when the deadline passes."""
+    server = serve(idle_timeout="200ms", threads="64", body="stream")
+    for _ in range(3):
+        begin = time.monotonic()
+        connections = [Connection(server) for _ in range(60)]
+        for connection in connections:
+            connection.get("/hello")
+        asked = time.monotonic()
+        before = server.counters()["evy_requests_total"]
+        for number, connection in enumerate(connections):
+            time.sleep(max(0, asked + 0.190 + number * 0.0015 - time.monotonic()))
+            connection.send_lenient(raw_request("GET", "/slow?ms=12"))
+        answered = 0
+        for connection in connections:
+            data, _ = connection.ending()
+            answered += [answer.status for answer in all_responses(data)] == [200]
+            connection.close()
+        begun = server.counters()["evy_requests_total"] - before
+        assert answered == begun, f"{begun - answered} of {begun} were cut"
+        assert time.monotonic() - begin < 10 * FACTOR

@@ -7,11 +7,9 @@ import pytest
 from support import (
     FACTOR,
     LOOPS,
-    PATIENCE,
     Closed,
     Connection,
     Reset,
-    one_loop,
     pattern,
     raw_request,
     wait_until,
@@ -229,46 +227,3 @@ def test_descriptors_and_threads_return(serve):
     assert server.descriptors() <= 8 + 2 * (int(LOOPS or 1) - 1), "of each loop its epoll set is left"
     for connection in connections:
         connection.close()
-
-
-ANSWER = 15_000
-
-
-def fill(server, connection):
-    """Asks for answers that nobody reads, until one of them does not go into the kernel whole. How many."""
-    sent = [0]
-    while True:
-        connection.send(raw_request("GET", f"/fixed?n={ANSWER}"))
-        server.settled(evy_requests_total=len(sent))
-        # The first two go whole, of course, and the second shows what each of them takes.
-        whole = sent[-1] + (sent[2] - sent[1] if len(sent) > 2 else ANSWER)
-        try:
-            wait_until(lambda: server.counters()["evy_sent_bytes_total"] >= whole, "room", patience=0.3)
-        except AssertionError:
-            return len(sent)
-        sent.append(server.counters()["evy_sent_bytes_total"])
-
-
-def read_all(connection, count):
-    for _ in range(count):
-        assert connection.response().body == pattern(ANSWER)
-
-
-@one_loop
-@pytest.mark.parametrize("tls", [None, True], ids=["plain", "tls"])
-def test_an_answer_that_waits_for_room_keeps_its_connection(serve, tls):
-    """Though nobody observes it, and no exchange is left that would: neither who wants its place nor a stop
-    may cut it."""
-    server = serve(
-        "--no-hooks", tls=tls, callbacks=False, access=False, error_log="off", max_connections="1"
-    )
-    with Connection(server, rcvbuf=4096) as connection:
-        count = fill(server, connection)
-        with Connection(server, tls=False) as newcomer:
-            server.settled(evy_accept_pauses_total=1)
-            newcomer.reset()
-        assert server.command("stop", 0, PATIENCE * 1000) == "EVY_OK"
-        read_all(connection, count)
-        assert connection.rest() == b""
-    assert server.command("wait", 0, PATIENCE * 1000) == "EVY_OK"
-    assert server.counters()["evy_connections_evicted_total"] == 0

@@ -141,6 +141,27 @@ def test_zero_means_no_body_limit(serve):
         assert answer.body.split()[0] == str(len(body)).encode()
 
 
+@pytest.mark.parametrize(
+    "raw, status",
+    [
+        (b"HEAD / HTTP/1.1\r\n\r\n", 400),
+        (b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n", 413),
+        (b"HEAD / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 431),
+        (b"HEAD /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"HEAD / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n", 417),
+        (b"HEAD / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+    ],
+    ids=["host", "body", "field", "target", "expectation", "version"],
+)
+def test_a_refusal_of_head_has_no_content(serve, raw, status):
+    """RFC 9110 section 9.3.2: a proxy would take it for the next answer."""
+    server = serve(max_body_size="10")
+    with Connection(server) as connection:
+        data, _ = connection.send_lenient(raw).ending()
+    head, end, content = data.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status) and end and not content
+
+
 def test_default_body_limit_is_16_mebibytes(serve):
     server = serve()
     with Connection(server) as connection:

@@ -103,20 +103,18 @@ public func evy_config_env(
 
 // MARK: Listeners
 
-/// nil: the TLS object cannot serve; the text is set. One that was freed must not become clear text.
-private func provider(_ tls: OpaquePointer?, _ config: ConfigHandle) -> TLSProvider?? {
-    guard tls != nil else { return .some(nil) }
+/// Clear text for NULL alone: what is no TLS object, or was freed, must not open a door.
+private func provider(_ tls: OpaquePointer?, _ config: ConfigHandle) -> (TLSProvider?, evy_status) {
+    guard tls != nil else { return (nil, Status.ok) }
     guard let handle = Handle.object(tls, TLSHandle.self) else {
-        config.error.set("the TLS object is none, or was freed")
-        return nil
+        return (nil, fail(config, Status.badArgument, "this is no TLS object, or it was freed"))
     }
     handle.gate.lock()
     defer { handle.gate.unlock() }
     do throws(TLSError) {
-        return try handle.publish()
+        return (try handle.publish(), Status.ok)
     } catch {
-        config.error.set(error.text)
-        return nil
+        return (nil, fail(config, Status.tls, error.text))
     }
 }
 
@@ -131,7 +129,8 @@ public func evy_config_listen(
     do throws(ListenAddressError) { parsed = try ListenAddress(text) } catch {
         return fail(config, Status.value, "cannot read address \"\(text)\": \(error.reason)")
     }
-    guard let provider = provider(tls, config) else { return Status.tls }
+    let (provider, refusal) = provider(tls, config)
+    guard refusal == Status.ok else { return refusal }
     switch parsed.form {
     case .internet, .unix, .abstract: config.configuration.listeners.append((.address(parsed), provider))
     case .descriptor(let fd): return adopt([fd], parsed, provider, config)
@@ -169,7 +168,8 @@ public func evy_config_listen_fd(_ cfg: OpaquePointer?, _ fd: Int32, _ tls: Opaq
     guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
     guard Sockets.isOpen(fd) else { return fail(config, Status.badArgument, "descriptor \(fd) is not open") }
     if let problem = Sockets.problem(withListener: fd) { return fail(config, Status.value, problem) }
-    guard let provider = provider(tls, config) else { return Status.tls }
+    let (provider, refusal) = provider(tls, config)
+    guard refusal == Status.ok else { return refusal }
     guard let adopted = AdoptedDescriptor(fd) else {
         return fail(config, Status.outOfMemory, "cannot duplicate descriptor \(fd)")
     }

@@ -147,6 +147,40 @@ def test_already_handled_sends_nothing_and_closes(serve, how):
         assert connection.get("/").status == 500, "the flag is for one request"
 
 
+@pytest.mark.parametrize("how", ["taken", "marker", "answered", "failed", "paused"])
+def test_the_flag_is_for_the_request_that_set_it(serve, how):
+    """Whatever became of that one: with one thread the next request meets what it left behind."""
+
+    def pieces():
+        yield from [bytes(65536)] * 200
+        wsgi.WSGI_LOCAL.already_handled = True
+
+    def site(env, start_response):
+        if env["PATH_INFO"] == "/next":
+            return []
+        if how == "taken":
+            env["evy.take_socket"]().close()
+        elif how in ("answered", "paused"):
+            start_response("200 OK", [])
+        if how == "paused":
+            return pieces()
+        wsgi.WSGI_LOCAL.already_handled = True
+        if how == "failed":
+            raise ValueError("after the flag")
+        return wsgi.ALREADY_HANDLED if how == "marker" else []
+
+    server = serve(site, threads=1)
+    with Connection(server, rcvbuf=4096) as connection:
+        connection.send(raw_request("GET", "/", ["Connection: close"]))
+        if how == "paused":
+            connection.wait_until_full()
+        data, _ = connection.ending()
+    assert data[9:12] == {"taken": b"", "marker": b"", "failed": b"500"}.get(how, b"200")
+    with Connection(server) as connection:
+        assert connection.get("/next").status == 500
+    server.log.expect("AssertionError: the end of the body before start_response")
+
+
 def test_a_taken_connection_may_outlive_its_request(serve):
     taken = []
 

@@ -20,7 +20,7 @@ from evy.web._environ import Environ, outcome
 from evy.web._exchange import Idle
 from evy.web._input import attach, find_folder, trailers
 from evy.web._log import Log, report_unraisable
-from evy.web._response import Manner, Response
+from evy.web._response import WSGI_LOCAL, Manner, Response
 
 PHRASES = {
     400: "400 Bad Request",
@@ -82,7 +82,9 @@ class Application:
         self.on_request = _lib.HandlerFunction(self._request_arrived)
         self._on_hooks = _lib.HandlerFunction(self._response_over)
         self._on_writable = _lib.HandlerFunction(self._client_took)
-        self.manner = manner if can_wait else manner._replace(on_writable=self._on_writable)
+        self.manner = manner._replace(
+            on_writable=None if can_wait else self._on_writable, is_pooled=run is not None
+        )
 
     @property
     def is_inside(self) -> bool:
@@ -147,6 +149,7 @@ class Application:
             else:
                 self._pause(req, Work(env, response, paused))
         finally:
+            WSGI_LOCAL.already_handled = False
             error = None  # else its frames and this one would keep each other alive
             if is_outermost:
                 self._inside.discard(inside)
@@ -226,10 +229,16 @@ class Application:
     def _client_took(self, _user: int | None, req: int) -> None:
         try:
             work = self._open.get(req)
-            if work is not None and work.result is not None:
+            if work is None or work.result is None:
+                return
+            if self._run is None:
                 self._resume(req, work)
+            else:
+                self._run(self._resume, req, work)
         except BaseException:
-            report_unraisable("a streamed answer")
+            # Such as a pool that takes no more: without a cut client and request would wait for ever.
+            self._log.error("a streamed answer could not go on")
+            lib.evy_resp_abort(req)
 
     def _resume(self, req: int, work: Work) -> None:
         inside = threading.get_ident()
@@ -241,6 +250,7 @@ class Application:
         except BaseException as error:
             self.failed(work.env, work.response, error)
         finally:
+            WSGI_LOCAL.already_handled = False
             self._inside.discard(inside)
         if paused is not None:
             work.response.rest()

@@ -65,11 +65,22 @@ class Exchange:
     Lifetime: from the handler's begin until leave(), or until the end of the last hook. Thread: any.
     """
 
-    __slots__ = ("_idle", "_is_idle", "_is_readable", "_owner", "_req", "_socket", "continue_headers")
+    __slots__ = (
+        "_idle",
+        "_is_idle",
+        "_is_readable",
+        "_owner",
+        "_req",
+        "_socket",
+        "_wait_ms",
+        "continue_headers",
+    )
 
-    def __init__(self, req: int, idle: Idle) -> None:
+    def __init__(self, req: int, idle: Idle, wait_ms: int = _lib.FOR_EVER) -> None:
+        """wait_ms: how long a call may wait for the client, beyond the deadlines of the library."""
         self._req: int | None = req
         self._idle = idle
+        self._wait_ms = wait_ms
         # The thread whose stack holds the handler: as long as it is in there, the request is too.
         self._owner = get_ident()
         self._is_readable = True
@@ -136,7 +147,7 @@ class Exchange:
         if not view.nbytes:
             return 0
         count: int = self.call(
-            lib.evy_body_read, byref(c_char.from_buffer(view)), view.nbytes, _lib.FOR_EVER
+            lib.evy_body_read, byref(c_char.from_buffer(view)), view.nbytes, self._wait_ms
         )
         if count < 0:
             raise _errors.body_error(count)
@@ -197,7 +208,7 @@ class Exchange:
         returns (wsgi.ALREADY_HANDLED says so). Over TLS it is one end of a pair that the server pumps: with
         threads=1 do no I/O on it before the application has returned. Asked again, it is the same socket.
         Thread: the application's. Errors: StateError (the answer has begun, the body has not been read, the
-        request is over, another thread), ClientGone, MemoryError.
+        request is over, another thread, a custom_pool), ClientGone, MemoryError.
         """
         if get_ident() != self._owner or self._req is None or not self._is_readable:
             raise _errors.StateError("only the thread of the application can take the socket, and in time")

@@ -35,7 +35,8 @@ class _Local(threading.local):
     already_handled = False
 
 
-# The ancestors' second way to say it: WSGI_LOCAL.already_handled = True.
+# The ancestors' second way to say it: WSGI_LOCAL.already_handled = True. Whoever ran the application takes it
+# back, or it would cut a later request of the thread.
 WSGI_LOCAL = _Local()
 
 
@@ -45,7 +46,8 @@ class Manner(NamedTuple):
     capitalizes: header names. piece_bytes_min: smaller pieces are joined until so many bytes wait; 0: each
     goes out at once. chunk_keys: where environ says otherwise. restarts: start_response may be called
     again until the first byte is out. on_writable: with one thread nobody can wait for a client, so a long
-    answer is paused, and this callback of the library goes on with it.
+    answer is paused, and this callback of the library goes on with it. is_pooled: the application runs in
+    threads of its host's, while the one that the library gave the request to waits for it.
     """
 
     capitalizes: bool = True
@@ -53,6 +55,14 @@ class Manner(NamedTuple):
     chunk_keys: tuple[str, ...] = ("evy.minimum_write_chunk_size",)
     restarts: bool = False
     on_writable: Any = None
+    is_pooled: bool = False
+
+    @property
+    def wait_ms(self) -> int:
+        """How long a call may wait for a client. Where the one thread makes it, the library never waits; but
+        a thread of a pool would wait for the loop, and the loop waits for that thread.
+        """
+        return _lib.FOR_EVER if self.on_writable is None else 0
 
     def asked_piece_bytes(self, env: Mapping[str, Any]) -> int:
         """piece_bytes_min, or what environ says. Errors: TypeError, ValueError."""
@@ -101,7 +111,7 @@ class Response(Exchange):
     def __init__(
         self, req: int, env: Mapping[str, Any], manner: Manner = Manner(), idle: Idle | None = None
     ) -> None:
-        super().__init__(req, idle or Idle())
+        super().__init__(req, idle or Idle(), manner.wait_ms)
         self._env: Mapping[str, Any] | None = env
         self._is_head = env.get("REQUEST_METHOD") == "HEAD"
         self._manner = manner
@@ -233,6 +243,9 @@ class Response(Exchange):
         self._respond(text.encode("utf-8", "replace"))
 
     def take_socket(self) -> Any:
+        if self._manner.is_pooled:
+            # The library would wait for the end of the handler, which waits for this thread.
+            raise _errors.StateError("the socket cannot be taken by an application in a custom_pool")
         taken = super().take_socket()
         self.has_begun = self.has_ended = True
         return taken
@@ -246,7 +259,6 @@ class Response(Exchange):
     def _check_end(self) -> None:
         """The application has nothing more to say."""
         if self._fields is None and WSGI_LOCAL.already_handled:
-            WSGI_LOCAL.already_handled = False
             self._give_up()
             return
         self._check_started("the end of the body")
@@ -336,7 +348,7 @@ class Response(Exchange):
             return False
         if not self.has_begun:
             self._begin()
-        status: int = self.call(lib.evy_resp_write, piece, len(piece), _lib.FOR_EVER)
+        status: int = self.call(lib.evy_resp_write, piece, len(piece), self._wait_ms)
         self._check(status)
         # A piece is not held back for the next one, which may be long in coming.
         self.call(lib.evy_resp_flush)

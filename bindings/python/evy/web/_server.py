@@ -51,7 +51,8 @@ class Server:
     chunked_input: 'buffer' (the default) takes a chunked body in ahead of the application, which finds its
         CONTENT_LENGTH; 'stream' hands it over live, with HTTP_TRANSFER_ENCODING and no CONTENT_LENGTH.
     url_length_limit: a request line of so many bytes, with its line end, is refused with 414.
-    custom_pool: an executor (submit) or a pool (spawn) in which the application runs.
+    custom_pool: an executor (submit) or a pool (spawn) in which the application runs. It cannot take a
+        connection over there; nor, with threads=1 and body='stream', wait for the rest of a body: 503.
     debug: answer an exception with its traceback. capitalize_response_headers: content-type is sent as
         Content-Type.
     trusted_proxies: a list, or a text, of the proxies whose forwarded headers count; proxy_protocol: True

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+# test_unread - clients that ask and do not read: what waits for room is sent whole, whatever comes behind it.
+
+import socket
+import threading
+
+import pytest
+from support import PATIENCE, Closed, Connection, Reset, one_loop, pattern, raw_request, wait_until
+
+pytestmark = one_loop
+ANSWER = 15_000
+"""Of one of these the kernel will take a part at last; nobody observes them, and no exchange is kept."""
+FIXED = raw_request("GET", f"/fixed?n={ANSWER}")
+BEHIND = 3
+"""So many more than it takes, in one segment: they are answered in the same turn, and have to wait."""
+
+
+@pytest.fixture(params=[None, True], ids=["plain", "tls"])
+def unread(serve, request):
+    """Starts a server that observes nothing."""
+
+    def start(**options):
+        options.setdefault("error_log", "off")
+        return serve("--no-hooks", tls=request.param, callbacks=False, access=False, **options)
+
+    return start
+
+
+def fill(server, connection, most=None):
+    """Asks for answers that nobody reads, until one does not go into the kernel whole, or for so many."""
+    base = server.counters()
+    requests, sent = base["evy_requests_total"], [base["evy_sent_bytes_total"]]
+    while most is None or len(sent) <= most:
+        connection.send(FIXED)
+        server.settled(evy_requests_total=requests + len(sent))
+        # The first two go whole, of course, and the second shows what each of them takes.
+        whole = sent[-1] + (sent[2] - sent[1] if len(sent) > 2 else ANSWER)
+        try:
+            wait_until(lambda: server.counters()["evy_sent_bytes_total"] >= whole, "room", patience=0.3)
+        except AssertionError:
+            return len(sent)
+        sent.append(server.counters()["evy_sent_bytes_total"])
+    return most
+
+
+@pytest.fixture
+def full(unread):
+    """A server, a connection to it with room for less than BEHIND more answers, and how many wait there."""
+    server = unread()
+    with Connection(server, rcvbuf=4096) as probe:
+        room = fill(server, probe) - 1
+        probe.reset()
+    server.settled(evy_connections_open=0)
+    connection = Connection(server, rcvbuf=4096)
+    yield server, connection, fill(server, connection, most=room)
+    connection.close()
+
+
+def shut(connection):
+    """A FIN, and nothing of TLS: its own shutdown would end the reading too."""
+    socket.socket.shutdown(connection.socket, socket.SHUT_WR)
+
+
+def read_all(connection, count):
+    for _ in range(count):
+        assert connection.response().body == pattern(ANSWER)
+
+
+def test_an_answer_that_waits_for_room_keeps_its_connection(unread):
+    """Neither who wants its place nor a stop may cut it, though nothing but bytes is left of it."""
+    server = unread(max_connections="1")
+    with Connection(server, rcvbuf=4096) as connection:
+        count = fill(server, connection)
+        with Connection(server, tls=False) as newcomer:
+            server.settled(evy_accept_pauses_total=1)
+            newcomer.reset()
+        assert server.command("stop", 0, PATIENCE * 1000) == "EVY_OK"
+        read_all(connection, count)
+        assert connection.rest() == b""
+    assert server.command("wait", 0, PATIENCE * 1000) == "EVY_OK"
+    assert server.counters()["evy_connections_evicted_total"] == 0
+
+
+def test_a_request_that_is_released_while_its_answer_waits_is_not_served_again(full):
+    server, connection, count = full
+    kept, deferred = raw_request("GET", "/keep?gate=1"), raw_request("GET", "/deferred?gate=2")
+    connection.send(FIXED * BEHIND + kept + deferred)
+    server.expect("call", step="deferred")
+    server.command("open", 1)
+    server.expect("kept")
+    server.command("open", 2)
+    read_all(connection, count + BEHIND)
+    assert [connection.response().body for _ in range(2)] == [b"kept", b"deferred"]
+    assert connection.alive()
+    connection.close()
+    found = server.settled(evy_requests_active=0, evy_connections_open=0)
+    assert found["evy_requests_total"] == sum(
+        value for name, value in found.items() if name.startswith("evy_requests_ended_total")
+    )
+    assert server.command("stop", 0, PATIENCE * 1000) == "EVY_OK"
+    assert server.command("wait", 0, PATIENCE * 1000) == "EVY_OK"
+
+
+def test_an_abort_leaves_the_answers_ahead_of_it_whole(full):
+    server, connection, count = full
+    connection.send(FIXED * BEHIND + raw_request("GET", "/abort?when=before"))
+    server.expect("call", step="abort")
+    read_all(connection, count + BEHIND)
+    with pytest.raises((Closed, Reset)):
+        connection.response()
+
+
+def test_a_client_that_leaves_in_a_body_gets_the_answers_ahead_of_it(full):
+    server, connection, count = full
+    total = server.counters()["evy_requests_total"]
+    connection.send(FIXED * BEHIND + b"POST /buffered HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nsome")
+    server.settled(evy_requests_total=total + BEHIND + 1)
+    shut(connection)
+    read_all(connection, count + BEHIND)
+    with pytest.raises((Closed, Reset)):
+        connection.response()
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
+def test_an_answer_is_not_reset_for_what_came_behind_its_request(unread, leaves):
+    server = unread()
+    with Connection(server, rcvbuf=4096) as connection:
+        target = "/deferred?how=stream&gate=1&n=200000"
+        connection.send(raw_request("GET", target, ["Connection: close"]))
+        server.expect("call", step="deferred")
+        connection.send(raw_request("GET", "/hello"))
+        if leaves:
+            shut(connection)
+        server.command("open", 1)
+        server.expect("call", step="late-end")
+        # It was with the kernel when the server closed.
+        server.settled(evy_requests_active=0)
+        assert connection.response().body == pattern(200_000)
+
+
+def test_who_sends_all_of_a_body_before_reading_is_read_though_output_is_blocked(serve):
+    size, answer = 12 << 20, 8 << 20
+    server = serve(body="stream", max_body_size=str(size))
+    with Connection(server, rcvbuf=4096) as connection:
+        head = f"POST /heedless?n={answer}&gate=1 HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
+        connection.send(head.encode())
+        server.expect("call", step="written")
+        sender = threading.Thread(target=connection.send, args=(bytes(size),))
+        sender.start()
+        # The library has read as much ahead as it does.
+        wait_until(lambda: server.counters()["evy_received_bytes_total"] > 256 << 10, "a part of the body")
+        server.command("open", 1)
+        sender.join()
+        assert connection.response().body == pattern(answer)
+        assert server.expect("call", step="read")["result"] == size
