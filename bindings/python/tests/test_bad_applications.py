@@ -150,6 +150,25 @@ def test_no_hooks(serve, hooks):
     assert len(server.log.lines) == 2
 
 
+@pytest.mark.parametrize("length", ["1", None])
+def test_a_close_that_is_none_is_no_close(either, length):
+    class Unclosed:
+        close = None
+
+        def __iter__(self):
+            return iter([b"x"])
+
+    def site(env, start_response):
+        start_response("200 OK", [("Content-Length", length)] if length else [])
+        return Unclosed()
+
+    server = either(site)
+    with Connection(server) as connection:
+        assert connection.get("/").body == b"x"
+    server.log.access()
+    assert not server.log.matching("exception")
+
+
 def test_a_client_cannot_forge_log_lines(serve):
     def site(env, start_response):
         env["RAW_URI"] = "/\n127.0.0.1 - - [forged]\x1b[2J"

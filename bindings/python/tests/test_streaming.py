@@ -57,6 +57,26 @@ def test_a_piece_leaves_before_the_next_is_asked_for(either, way, threads):
         assert connection.response().body == b"abc"
 
 
+@pytest.mark.parametrize("threads", [8, 1])
+def test_a_whole_answer_in_the_first_piece_leaves_before_the_iterable_ends(either, threads):
+    """PEP 3333: the transmission of no block is delayed, that of the last one neither."""
+    has_arrived = threading.Event()
+
+    def pieces():
+        yield b"abc"
+        assert has_arrived.wait(timeout=10)
+
+    def site(env, start_response):
+        start_response("200 OK", [("Content-Length", "3")])
+        return pieces()
+
+    with Connection(either(site, threads=threads)) as connection:
+        connection.send(raw_request("GET", "/"))
+        received(connection, b"\r\n\r\nabc")
+        has_arrived.set()
+        assert connection.response().body == b"abc"
+
+
 def test_environ_may_ask_for_larger_pieces(serve):
     def site(env, start_response):
         env["evy.minimum_write_chunk_size"] = 25
