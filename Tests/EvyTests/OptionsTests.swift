@@ -33,6 +33,7 @@ internal import Testing
     try server.start()
     let answer = try RawClient(port: server.port).get("/app/x")
     #expect(answer.field("Server") == "evy")
+    #expect(answer.text == "/app /x")
     #expect(options.threads == 4 && options.keepAlive == true && options.body == .stream)
     #expect(options.headerTimeout == .milliseconds(1500) && options.idleTimeout == .forever)
     #expect(options.accessLog == .off && options.errorLog == .standardError && options.logLevel == .warn)

@@ -206,7 +206,14 @@ def test_pairs_of_the_configuration_come_ahead_and_cannot_override_the_request(s
 
 
 def test_script_name_option(serve):
-    assert environ(serve(script_name="/app"))[0]["SCRIPT_NAME"] == "/app"
+    server = serve(script_name="/app")
+    for target in ("/app/env", "/env"):
+        found, _ = environ(server, target=target)
+        assert (found["SCRIPT_NAME"], found["PATH_INFO"]) == ("/app", "/env")
+        assert found["RAW_PATH_INFO"] == found["REQUEST_URI"] == target
+    with Connection(server) as connection:
+        assert connection.get("/apparent/env").status == 404
+        assert connection.get("/app").status == 404, "the path is empty"
 
 
 def test_server_protocol_fixed_gives_the_ancestors_constant(serve):

@@ -199,9 +199,13 @@ extension UnsafeMutablePointer<Exchange> {
         }
     }
 
-    /// Percent-decoded bytes.
+    /// Percent-decoded bytes, behind the mount point (PEP 3333); a proxy may have taken that away before.
     private func decodedPath() -> EnvironText? {
-        let raw = text(pointee.head.path)
+        var raw = text(pointee.head.path)
+        let mount = pointee.reactor.pointee.settings.scriptName
+        if !mount.isEmpty, raw.starts(with: mount), raw.count == mount.count || raw[mount.count] == 0x2f {
+            raw = UnsafeRawBufferPointer(rebasing: raw[mount.count...])
+        }
         guard let place = pointee.arena.allocate(raw.count + 1) else { return nil }
         let room = place.assumingMemoryBound(to: UInt8.self)
         let count = PercentCoding.decode(raw, into: room)
