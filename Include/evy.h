@@ -568,7 +568,7 @@ EVY_API const void *evy_body_buffer(evy_req *req, size_t *len);
  * Errors: EVY_E_ARG, EVY_E_AGAIN (wait_ms 0; or no thread can be had to go on meanwhile),
  * EVY_E_TIMEOUT, EVY_E_GONE (the client left
  * in mid-body), EVY_E_LIMIT (max_body_size), EVY_E_PROTOCOL (broken chunks), EVY_E_STATE
- * (evy_body_on_data is in use). */
+ * (evy_body_on_data is in use; or the answer has ended: what is left of the body is thrown away). */
 EVY_API int64_t evy_body_read(evy_req *req, void *buf, size_t cap, int64_t wait_ms);
 /* Push: fn gets each piece as it arrives; data lives for the call.  The last call has
  * len 0 and st EVY_OK, or the error that ended the body as in evy_body_read; where the

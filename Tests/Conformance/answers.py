@@ -48,7 +48,7 @@ def head_of(data):
     return Answer(int(status[1]), status[2].decode("latin-1"), fields), end + 4
 
 
-def take_answer(data):
+def take_answer(data, is_to_head=False):
     """(an answer with the interim ones before it counted, what is left), or None where more must come."""
     interim = 0
     while found := head_of(data):
@@ -65,7 +65,7 @@ def take_answer(data):
     length = answer.fields.get(b"content-length", b"")
     if not length.isdigit() or b"date" not in answer.fields or b"server" in answer.fields:
         raise Fault(f"Content-Length, Date or Server: {answer.fields}")
-    end = at if answer.words[1:2] == ["HEAD"] else at + int(length)
+    end = at if is_to_head or answer.words[1:2] == ["HEAD"] else at + int(length)
     if len(data) < end:
         return None
     answer.body = data[at:end]
@@ -95,11 +95,12 @@ def check_request(answer, expected, is_early):
         raise Fault(f"seen {' '.join(answer.words)}, not {' '.join(sorted(wanted - seen))}")
 
 
-def check_refusal(answer, status, reason):
+def check_refusal(answer, status, reason, is_to_head):
     """The stated refusal, whole, in plain text, with the end of the connection announced."""
+    body = b"" if is_to_head else reason.encode() + b"\n"
     if (answer.status, answer.reason) != (status, reason):
         raise Fault(f"{answer} instead of {status} {reason}")
-    if answer.body != reason.encode() + b"\n" or not answer.closes or answer.interim > 1:
+    if answer.body != body or not answer.closes or answer.interim > 1:
         raise Fault(f"a refusal without its form: {answer.fields} {answer.body!r}")
     if answer.fields.get(b"content-type") != b"text/plain":
         raise Fault(f"a refusal in {answer.fields.get(b'content-type')!r}")

@@ -16,7 +16,7 @@ static route_fn find(const struct route *table, const char *path) {
 
 static route_fn route_for(const char *path) {
   const struct route *const tables[] = {answer_routes, late_routes, body_routes, hook_routes,
-                                        more_routes, tls_routes, see_routes};
+                                        more_routes, tls_routes, see_routes, odd_routes};
   for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
     route_fn run = find(tables[i], path);
     if (run != NULL) {

@@ -28,6 +28,7 @@ SERVER_PARTS = [
     "routes_body.c",
     "routes_hook.c",
     "routes_more.c",
+    "routes_odd.c",
     "routes_tls.c",
     "tls_control.c",
     "routes_see.c",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // ends.c - how servers end and wake in the hands of their host; prints "ready PORT" where a client is needed,
 // then what it saw.
-//   ends freed-lent | freed-late | woken-next | late-step | run-waited | stopped-beside-task | stepped-wait
+//   ends freed-lent | freed-late | woken-next | late-step | run-waited | stopped-beside-task | stepped-wait |
+//        timer-chain
 #include <evy.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -188,6 +189,23 @@ static void stopped_beside_task(void) {
   printf("done %d\n", done);
 }
 
+/* Each starts the next: that one is for the next turn, however soon it is due. */
+static void start_another(void *unused) {
+  atomic_fetch_add(&fired, 1);
+  evy_timer_start(server, 0, 0, start_another, unused, NULL);
+}
+
+static void timer_chain(void) {
+  make(NULL, NULL);
+  must(evy_server_start(server) == EVY_OK, "start");
+  must(evy_timer_start(server, 0, 0, start_another, NULL, NULL) > 0, "timer");
+  await(&fired, 100);
+  evy_server_stop(server, -1);
+  must(evy_server_wait(server, 5000) == EVY_OK, "the stop was not seen");
+  evy_server_free(server);
+  printf("drops %d\n", drops);
+}
+
 static void stepped_wait(void) {
   make(NULL, NULL);
   must(evy_server_step(server, 0) == EVY_OK, "step");
@@ -207,7 +225,7 @@ int main(int argc, char **argv) {
   } modes[] = {{"freed-lent", freed_lent}, {"freed-late", freed_late},
                {"woken-next", woken_next}, {"late-step", late_step},
                {"run-waited", run_waited}, {"stopped-beside-task", stopped_beside_task},
-               {"stepped-wait", stepped_wait}};
+               {"stepped-wait", stepped_wait}, {"timer-chain", timer_chain}};
   setvbuf(stdout, NULL, _IOLBF, 0);
   for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {
     if (strcmp(argv[1], modes[i].name) == 0) {

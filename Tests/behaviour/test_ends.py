@@ -87,3 +87,7 @@ def test_a_stop_is_seen_in_a_turn_that_a_function_took(ends):
 
 def test_who_stepped_a_server_to_its_end_may_wait_for_it(ends):
     assert ends("stepped-wait").end() == {"drops": 1}
+
+
+def test_timers_that_start_timers_leave_the_loop_its_turns(ends):
+    assert ends("timer-chain").end() == {"drops": 1}

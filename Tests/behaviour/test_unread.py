@@ -110,6 +110,17 @@ def test_an_abort_leaves_the_answers_ahead_of_it_whole(full):
         connection.response()
 
 
+def test_a_writer_hears_of_an_abort_that_waits_for_the_answers_ahead(full):
+    server, connection, count = full
+    connection.send(FIXED * BEHIND + raw_request("GET", "/end-elsewhere?gate=1&abort=1"))
+    server.expect("call", step="full")
+    server.command("open", 1)
+    assert server.call("writer") == "EVY_E_STATE", "the client has not read a byte yet"
+    read_all(connection, count + BEHIND)
+    with pytest.raises((Closed, Reset)):
+        connection.response()
+
+
 def test_a_client_that_leaves_in_a_body_gets_the_answers_ahead_of_it(full):
     server, connection, count = full
     total = server.counters()["evy_requests_total"]

@@ -58,6 +58,7 @@ extern const struct route late_routes[];   /* routes_late.c: slow, deferred, sto
 extern const struct route body_routes[];   /* routes_body.c: request bodies */
 extern const struct route hook_routes[];   /* routes_hook.c: environ and post hooks */
 extern const struct route more_routes[];   /* routes_more.c: informational, lent, files, notices */
+extern const struct route odd_routes[];    /* routes_odd.c: the right thing at an inconvenient moment */
 extern const struct route tls_routes[];    /* routes_tls.c: what a handshake leaves */
 extern const struct route see_routes[];    /* routes_see.c: counters, metrics, log, request ids */
 void report_counters(evy_server *server);

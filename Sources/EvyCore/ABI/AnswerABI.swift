@@ -105,7 +105,9 @@ public func evy_body_trailers(
     _ req: OpaquePointer?, _ len: UnsafeMutablePointer<Int>?
 ) -> UnsafePointer<CChar>? {
     len?.pointee = 0
-    guard let exchange = Handle.exchange(req), let pairs = exchange.withLock({ exchange.bodyTrailers }) else {
+    guard let exchange = Handle.exchange(req),
+        let pairs = exchange.withLockUnlessForked({ exchange.bodyTrailers })
+    else {
         return nil
     }
     len?.pointee = pairs.count

@@ -168,6 +168,7 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.local =
             listener.local.isWildcard ? SystemCalls.localAddress(descriptor) : listener.local
         connection.pointee.flags = []
+        connection.pointee.input.clear(keepingCapacity: 0)
         connection.pointee.requests = 0
         connection.pointee.silentBytes = 0
         connection.pointee.silentAnswers = 0

@@ -157,6 +157,9 @@ extension UnsafeMutablePointer<Reactor> {
             }
             break
         }
+        // The handler met the end of its connection in a call, and its hooks are still to run elsewhere: the
+        // place may be another's next.
+        if connection.pointee.descriptor < 0 { return true }
         if position < count {
             connection.pointee.input.append(UnsafeRawBufferPointer(rebasing: window[position...]))
             // Without these bytes what follows would mean something else.
@@ -232,6 +235,10 @@ extension UnsafeMutablePointer<Reactor> {
             // Answers to earlier requests are sent first; then the end is read once more (see settle).
             if connection.pointee.owesEarlier {
                 setInterest(connection, connection.pointee.interest.subtracting([.readable, .peerClosed]))
+                // That of a TLS session alone would not be told a second time.
+                if connection.pointee.tls != nil {
+                    SystemCalls.shutdownReading(connection.pointee.descriptor)
+                }
             } else {
                 fail(connection, .clientClosed)
             }

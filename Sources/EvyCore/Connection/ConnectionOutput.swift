@@ -124,8 +124,10 @@ extension UnsafeMutablePointer<Reactor> {
     func writable(_ connection: ConnectionRef) -> Bool {
         pointee.worker.pointee.connection = connection
         guard flush(connection) == .drained else {
-            if let exchange = connection.pointee.current { postIfWritable(exchange) }
-            return true
+            guard let exchange = connection.pointee.current else { return true }
+            postIfWritable(exchange)
+            // Its end need not wait for more than the answers ahead of it.
+            return exchange.withLock({ exchange.pointee.isAborted }) ? attend(exchange) : true
         }
         if let exchange = connection.pointee.current { return attend(exchange) }
         return flushAndSettle(connection)
@@ -146,7 +148,10 @@ extension UnsafeMutablePointer<Reactor> {
                 // The host may hold it and ask for the figures at this moment.
                 exchange.pointee.lock.lock()
                 left &-= book(connection, exchange, left)
+                let isHeld = exchange.pointee.hostReferences > 0
                 exchange.pointee.lock.unlock()
+                // A writer may wait for room though another thread has ended the answer.
+                if isHeld { exchange.pointee.changed.signal() }
                 if exchange.pointee.account.isDrained { finishUnsent(connection, exchange) }
                 continue
             }

@@ -103,6 +103,6 @@ extension UnsafeMutablePointer<Reactor> {
     /// A writer that was told to slow down may go on: its callback runs in the next turn, behind others.
     @inline(never)
     func postIfWritable(_ exchange: ExchangeRef) {
-        if exchange.withLock({ exchange.isWritableDue }) { post(exchange) }
+        if exchange.withLock({ exchange.isWritableDue && !exchange.pointee.isRunning }) { post(exchange) }
     }
 }

@@ -147,6 +147,8 @@ struct Exchange: ~Copyable {
     /// What the host gets of a connection it has taken over, until it was told.
     var takenDescriptor: Int32 = -1
     var isAborted = false
+    /// Bytes of the answer could not be kept.
+    var isTorn = false
     var isOverlong = false
 
     var bodyMode = BodyMode.buffer
@@ -160,6 +162,8 @@ struct Exchange: ~Copyable {
     var wantsContinue = false
     /// Bytes of 100 Continue among the framing.
     var interimBytes: UInt64 = 0
+    /// Some of it came when it was nobody's any more.
+    var isBodyDropped = false
     var isBodyPaused = false
     var isReadingPaused = false
     var hasReadBody = false
@@ -261,6 +265,8 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.takeover = .none
         pointee.takenDescriptor = -1
         pointee.isAborted = false
+        pointee.isTorn = false
+        pointee.isBodyDropped = false
         pointee.isOverlong = false
         pointee.body.clear(keepingCapacity: keepsBuffers ? 4096 : 0)
         pointee.bodyEnd = .open

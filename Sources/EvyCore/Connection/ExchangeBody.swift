@@ -79,9 +79,12 @@ extension UnsafeMutablePointer<Exchange> {
 
     /// Lock held: is there a piece, or the end, for the body callback?
     var hasBodyForCallback: Bool {
-        guard pointee.onBody != nil, !pointee.isBodyPaused else { return false }
+        guard pointee.onBody != nil, !pointee.isBodyPaused || isCutInPause else { return false }
         return !pointee.body.isEmpty || pointee.bodyEnd != .open
     }
+
+    /// Lock held. The client has gone while the host wanted no more: it is owed the end.
+    private var isCutInPause: Bool { pointee.isBodyPaused && pointee.connection == nil }
 
     /// Lock held. Once; not after the answer has begun.
     func sendContinue() {
@@ -131,6 +134,9 @@ extension UnsafeMutablePointer<Exchange> {
             resumeReadingIfLow()
             return .bytes(count)
         }
+        // Once answered, what is left is thrown away, and is no whole body.
+        let isGivenUp = pointee.response == .ended && pointee.bodyEnd == .open
+        if pointee.isBodyDropped || isGivenUp, !pointee.isAborted { return .failed(.wrongState) }
         switch pointee.bodyEnd {
         case .complete: return .end
         case .gone: return .failed(.gone)
@@ -139,6 +145,7 @@ extension UnsafeMutablePointer<Exchange> {
         case .protocolError: return .failed(.protocolError)
         case .open: break
         }
+        if pointee.isAborted { return .failed(.gone) }
         if pointee.wantsContinue {
             sendContinue()
             postIfUnattended()
@@ -179,10 +186,11 @@ extension UnsafeMutablePointer<Exchange> {
         while true {
             pointee.lock.lock()
             // The call before may have answered: pieces that came meanwhile are nobody's any more.
-            guard let function = pointee.onBody, !pointee.isBodyPaused, pointee.response != .ended,
-                !pointee.isAborted
+            guard let function = pointee.onBody, !pointee.isBodyPaused || isCutInPause,
+                pointee.response != .ended, !pointee.isAborted
             else { break }
-            let end = pointee.bodyEnd
+            let end = isCutInPause && !pointee.body.isEmpty ? .gone : pointee.bodyEnd
+            if isCutInPause { pointee.body.clear(keepingCapacity: 0) }
             let user = pointee.onBodyUser
             swap(&piece, &pointee.body)
             let isLast = piece.isEmpty

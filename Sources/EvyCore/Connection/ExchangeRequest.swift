@@ -115,6 +115,8 @@ extension UnsafeMutablePointer<Reactor> {
                     if isWanted {
                         exchange.pointee.body.append(
                             UnsafeRawBufferPointer(rebasing: window[start..<(start + count)]))
+                    } else {
+                        exchange.pointee.isBodyDropped = true
                     }
                     position = next
                 case .trailer(let start, let count, let next):

@@ -83,7 +83,7 @@ extension UnsafeMutablePointer<Exchange> {
 
     /// Lock held.
     func afterWrite() -> HostResult {
-        if withTail({ $0.failed }) {
+        if pointee.isTorn || withTail({ $0.failed }) {
             // A piece is missing, or a part of one: only a cut tells the client.
             pointee.response = .ended
             pointee.isAborted = true
@@ -139,6 +139,8 @@ extension UnsafeMutablePointer<Exchange> {
         pointee.response = .ended
         if pointee.end == .complete { pointee.end = .aborted }
         postIfUnattended()
+        // Who waits for room, or for the body, waits in vain.
+        pointee.changed.signal()
         return .ok
     }
 
@@ -251,7 +253,9 @@ extension UnsafeMutablePointer<Exchange> {
 
     func finishOutput() -> HostResult {
         pointee.response = .ended
-        let hasFailed = withTail { $0.failed }
+        let hasFailed = pointee.isTorn || withTail { $0.failed }
+        // Who reads on in a body that is thrown away from here on.
+        if pointee.bodyEnd == .open { pointee.changed.signal() }
         if hasFailed {
             pointee.isAborted = true
             pointee.end = .io

@@ -27,7 +27,8 @@ extension UnsafeMutablePointer<Exchange> {
                 pointee.stage == .serving
             else { return pointee.isGone ? .gone : .wrongState }
             pointee.onWritable = notice
-            if isWritableDue { postIfUnattended() }
+            // Where the handler runs, the end of its run is looked at.
+            if isWritableDue, !pointee.isRunning { postIfUnattended() }
             return .ok
         }
     }

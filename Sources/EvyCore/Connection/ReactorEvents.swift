@@ -98,7 +98,9 @@ struct ReactorClient: LoopClient {
             guard let taken = board.takePosted() else { break }
             if !reactor.run(taken, of: board) { return false }
         }
-        while let taken = board.takeTimer(now: reactor.nowMilliseconds) {
+        // Those that were due by now: one that starts another would else keep the loop for ever.
+        let now = reactor.nowMilliseconds
+        while let taken = board.takeTimer(now: now) {
             if !reactor.run(taken, of: board) { return false }
         }
         return true

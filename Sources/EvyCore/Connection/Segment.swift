@@ -112,6 +112,7 @@ extension UnsafeMutablePointer<Exchange> {
 
     /// Lock held.
     func queue(_ segment: SegmentRef) {
+        if withTail({ $0.failed }) { pointee.isTorn = true }
         if let last = pointee.lastSegment {
             last.pointee.next = segment
         } else {

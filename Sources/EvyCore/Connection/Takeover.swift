@@ -61,7 +61,7 @@ extension UnsafeMutablePointer<Exchange> {
                 pointee.response = .none
                 return .wrongState
             case .failed:
-                if pointee.isGone { return goneResult }
+                if pointee.isGone, pointee.descriptor < 0 { return goneResult }
                 pointee.takeover = .none
                 pointee.response = .none
                 return .outOfMemory

@@ -164,7 +164,14 @@ extension UnsafeMutablePointer<Reactor> {
             let received = SystemCalls.receive(tunnel.pointee.descriptor, into: room)
             if received > 0 {
                 let bytes = UnsafeRawBufferPointer(rebasing: room[..<received])
-                exchange.withLock { exchange.appendBody(bytes) }
+                let isTorn = exchange.withLock {
+                    exchange.appendBody(bytes)
+                    return exchange.withTail { $0.failed }
+                }
+                if isTorn {
+                    fail(connection, .io)
+                    return true
+                }
                 if push(exchange, connection) == .dead { return true }
             } else if received != -Int(EAGAIN) {
                 tunnel.pointee.isHostDone = true

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// routes_odd.c - routes that do the right thing at an inconvenient moment: see test_moments.py.
+#include "testserver.h"
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* /accepted?gate=1: answers ahead of the body, and reads it nevertheless. */
+static void accepted(evy_req *req, const char *query) {
+  char block[4096];
+  int64_t n = 0;
+  answer_text(req, 202, "accepted");
+  report_call(req, "accepted", EVY_OK);
+  gate_wait(query_number(query, "gate", 0));
+  while ((n = evy_body_read(req, block, sizeof block, 5000)) > 0) {
+  }
+  report_call(req, "read", n);
+}
+
+static void nothing_more(void *user, evy_req *req) { (void)user, (void)req; }
+
+/* /stuffed?n=..&gate=1: asks to be told of room, writes more than fits, and blocks. */
+static void stuffed(evy_req *req, const char *query) {
+  size_t count = (size_t)query_number(query, "n", 0);
+  unsigned char *bytes = calloc(count + 1, 1);
+  if (bytes == NULL) {
+    abort();
+  }
+  evy_resp_on_writable(req, nothing_more, NULL, NULL);
+  evy_resp_begin(req, 200, NULL, NULL, 0, (int64_t)count);
+  report_call(req, "stuffed", evy_resp_write(req, bytes, count, 0));
+  free(bytes);
+  gate_wait(query_number(query, "gate", 0));
+  evy_resp_end(req, NULL, 0);
+}
+
+static atomic_long writer; /* its thread, once it is about to wait */
+
+static bool sleeps(long thread) {
+  char path[64], state = 0;
+  snprintf(path, sizeof path, "/proc/self/task/%ld/stat", thread);
+  FILE *f = thread == 0 ? NULL : fopen(path, "r");
+  if (f != NULL) {
+    if (fscanf(f, "%*d %*s %c", &state) != 1) {
+      state = 0;
+    }
+    fclose(f);
+  }
+  return state == 'S';
+}
+
+static void write_on(void *argument) {
+  enum { piece = 4096, pieces_most = 1 << 20 };
+  static const unsigned char bytes[piece];
+  evy_req *req = argument;
+  evy_status st = EVY_OK;
+  for (int i = 0; i < pieces_most && st == EVY_OK; i++) {
+    st = evy_resp_write(req, bytes, piece, 0);
+    sleep_ms(1); /* each goes to the loop by itself */
+  }
+  report_call(req, "full", st);
+  atomic_store(&writer, syscall(SYS_gettid));
+  report_call(req, "writer", evy_resp_write(req, bytes, piece, -1));
+  evy_req_release(req);
+}
+
+/* /end-elsewhere?gate=1&abort=1: ends it, or cuts it, beside a writer that waits for room. */
+static void end_elsewhere(evy_req *req, const char *query) {
+  evy_req_retain(req);
+  evy_resp_begin(req, 200, NULL, NULL, 0, -1);
+  start_thread(write_on, req);
+  gate_wait(query_number(query, "gate", 0));
+  while (!sleeps(atomic_load(&writer))) {
+    sleep_ms(1);
+  }
+  if (query_number(query, "abort", 0) == 1) {
+    report_call(req, "end", evy_resp_abort(req));
+  } else {
+    report_call(req, "end", evy_resp_end(req, NULL, 0));
+  }
+}
+
+/* /reading?ms=..&gate=1: waits for its client in vain, then at the gate. */
+static void reading(evy_req *req, const char *query) {
+  char byte;
+  report_call(req, "reading", EVY_OK);
+  report_call(req, "waited", evy_body_read(req, &byte, 1, query_number(query, "ms", 0)));
+  gate_wait(query_number(query, "gate", 0));
+  answer_text(req, 200, "read");
+}
+
+/* Sends byte after byte, and so learns in a call that its client has gone. */
+static void drip(evy_req *req, const char *query) {
+  (void)query;
+  add_hook(req, "hook", -1, 0);
+  evy_resp_begin(req, 200, NULL, NULL, 0, -1);
+  report_call(req, "dripping", EVY_OK);
+  while (evy_resp_write(req, "x", 1, 0) >= 0 && evy_resp_flush(req) >= 0) {
+    sleep_ms(1);
+  }
+}
+
+const struct route odd_routes[] = {{"/accepted", accepted}, {"/stuffed", stuffed},
+                                   {"/end-elsewhere", end_elsewhere}, {"/reading", reading},
+                                   {"/drip", drip},         {NULL, NULL}};
