@@ -580,6 +580,7 @@ typedef void (*evy_body_fn)(void *user, evy_req *req, const void *data, size_t l
 EVY_API evy_status evy_body_on_data(evy_req *req, evy_body_fn fn, void *user,
                                     evy_drop_fn drop);
 /* Back pressure: paused 1 stops the pieces (and, soon, the client), 0 lets them flow.
+ * When the client goes meanwhile, what waits is dropped, and the last call comes all the same.
  * Errors: EVY_E_ARG, EVY_E_STATE (evy_body_on_data is not in use). */
 EVY_API evy_status evy_body_pause(evy_req *req, int32_t paused);
 /* Trailer fields behind a chunked body, R4, once its end has been read; NULL: none, not yet, or

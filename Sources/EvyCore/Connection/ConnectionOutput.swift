@@ -14,6 +14,8 @@ extension UnsafeMutablePointer<Reactor> {
         if exchange.pointee.segment != nil { return }
         let worker = pointee.worker
         exchange.pointee.lock.lock()
+        // What lies behind a gap would mean something else: it is cut there.
+        if exchange.pointee.isTorn { return exchange.pointee.lock.unlock() }
         let count = exchange.pointee.out.count
         if count > 0, exchange.pointee.sending.isEmpty {
             if exchange.pointee.account.firstByteAt < 0 {
@@ -37,9 +39,11 @@ extension UnsafeMutablePointer<Reactor> {
             pump(exchange)
             let flushed = flush(connection)
             guard flushed == .drained else { return flushed }
-            if exchange.withLock({ exchange.pointee.out.isEmpty && exchange.pointee.firstSegment == nil }) {
-                return .drained
+            let isDone = exchange.withLock {
+                exchange.pointee.isTorn
+                    || exchange.pointee.out.isEmpty && exchange.pointee.firstSegment == nil
             }
+            if isDone { return .drained }
         }
     }
 

@@ -136,7 +136,7 @@ extension UnsafeMutablePointer<Exchange> {
         }
         // Once answered, what is left is thrown away, and is no whole body.
         let isGivenUp = pointee.response == .ended && pointee.bodyEnd == .open
-        if pointee.isBodyDropped || isGivenUp, !pointee.isAborted { return .failed(.wrongState) }
+        if pointee.isBodyDropped || isGivenUp { return .failed(pointee.isAborted ? .gone : .wrongState) }
         switch pointee.bodyEnd {
         case .complete: return .end
         case .gone: return .failed(.gone)
@@ -145,7 +145,6 @@ extension UnsafeMutablePointer<Exchange> {
         case .protocolError: return .failed(.protocolError)
         case .open: break
         }
-        if pointee.isAborted { return .failed(.gone) }
         if pointee.wantsContinue {
             sendContinue()
             postIfUnattended()
@@ -189,8 +188,12 @@ extension UnsafeMutablePointer<Exchange> {
             guard let function = pointee.onBody, !pointee.isBodyPaused || isCutInPause,
                 pointee.response != .ended, !pointee.isAborted
             else { break }
-            let end = isCutInPause && !pointee.body.isEmpty ? .gone : pointee.bodyEnd
-            if isCutInPause { pointee.body.clear(keepingCapacity: 0) }
+            var end = pointee.bodyEnd
+            if isCutInPause {
+                // What waits is not wanted, and so what was delivered is no whole body.
+                if end == .complete, !pointee.body.isEmpty { end = .gone }
+                pointee.body.clear(keepingCapacity: 0)
+            }
             let user = pointee.onBodyUser
             swap(&piece, &pointee.body)
             let isLast = piece.isEmpty

@@ -85,10 +85,8 @@ extension UnsafeMutablePointer<Exchange> {
     func afterWrite() -> HostResult {
         if pointee.isTorn || withTail({ $0.failed }) {
             // A piece is missing, or a part of one: only a cut tells the client.
-            pointee.response = .ended
-            pointee.isAborted = true
+            cut()
             if pointee.end == .complete { pointee.end = .io }
-            postIfUnattended()
             return .outOfMemory
         }
         postIfUnattended()
@@ -117,10 +115,8 @@ extension UnsafeMutablePointer<Exchange> {
         if pointee.promisedLeft > 0 {
             // Fewer bytes than promised: only a cut tells the client. Where its own body broke off before,
             // the handler had no more to say, and that remains the reason.
-            pointee.response = .ended
             if pointee.end == .complete { pointee.end = .handlerError }
-            pointee.isAborted = true
-            postIfUnattended()
+            cut()
             return .ok
         }
         if case .chunked = pointee.plan.body {
@@ -135,13 +131,17 @@ extension UnsafeMutablePointer<Exchange> {
         guard pointee.response != .ended, !pointee.isAborted, pointee.stage == .serving else {
             return .wrongState
         }
-        pointee.isAborted = true
-        pointee.response = .ended
         if pointee.end == .complete { pointee.end = .aborted }
-        postIfUnattended()
-        // Who waits for room, or for the body, waits in vain.
-        pointee.changed.signal()
+        cut()
         return .ok
+    }
+
+    /// Lock held. Who waits for room, or for the body, waits in vain from here on.
+    private func cut() {
+        pointee.response = .ended
+        pointee.isAborted = true
+        postIfUnattended()
+        pointee.changed.signal()
     }
 
     /// Called by the loop, lock held, when host code has returned: somebody has to answer.

@@ -180,7 +180,8 @@ class Application:
         """A response that had begun is left unfinished: the library cuts it, so that the client can tell."""
         if isinstance(error, _errors.ClientGone):
             return
-        if isinstance(error, _errors.BodyError):
+        # Whoever reads behind the answer is told of it like of any other mistake.
+        if isinstance(error, _errors.BodyError) and error.name != "EVY_E_STATE":
             # The client's fault, or the system's, which the application did not handle: no traceback.
             if isinstance(error, _errors.SpoolError):
                 self._tell_of_spool(error)
