@@ -112,6 +112,21 @@ def test_answers_that_need_a_descriptor_are_refused_with_a_status(serve, tmp_pat
             one.close()
 
 
+@one_loop
+def test_a_half_closed_connection_that_cannot_be_taken_is_still_answered(serve):
+    server = serve(wrapper=SIXTY_FOUR)
+    with Connection(server) as connection:
+        assert connection.alive()
+        held = [Connection(server) for _ in range(100)]
+        wait_until(lambda: told(server), "the line")
+        connection.send(raw_request("GET", "/take?how=inline&ms=200") + b"ahead")
+        connection.socket.shutdown(socket.SHUT_WR)
+        assert server.call("take") == "EVY_E_NOMEM"
+        assert connection.response().status == 200
+        for one in held:
+            one.close()
+
+
 @pytest.mark.parametrize("loops", ["1", "2"])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_too_few_to_start_is_a_status_and_a_text(programs, pair, tmp_path, loops, tls):

@@ -54,6 +54,35 @@ def test_a_pipeline_that_cannot_be_kept_ends_its_connection(faulty):
     well(server)
 
 
+@pytest.mark.parametrize("every", [2, 3, 5])
+def test_an_answer_of_lent_pieces_is_whole_or_cut(faulty, every):
+    """What frames a lent piece may find no memory, though the piece itself takes none."""
+    server = faulty("--quiet", threads="1")
+    with Connection(server) as first:
+        assert first.alive()
+    hits = 0
+    for number in range(150):
+        server.faults.set("memory", "ENOMEM", every=every)
+        size = 9_000 + number
+        target = f"/mixed?n={4 * size}&piece={size}" if number % 2 else f"/lent?n={size}"
+        try:
+            with Connection(server) as connection:
+                for _ in range(3):
+                    answer = connection.get(target)
+                    if answer.status != 200:
+                        break
+                    # A host that is told that nothing was taken may end there, or give its other answer.
+                    assert pattern(4 * size).startswith(answer.body)
+                    assert number % 2 or len(answer.body) in (size, 5_000)
+        except (Reset, Closed, ConnectionError):
+            pass
+        finally:
+            server.faults.clear()
+            hits += server.faults.hits("memory")
+    assert hits > 0
+    well(server)
+
+
 def limited(server, extra):
     """From here on the process may have only so much more address space; None: as much as it likes."""
     with open(f"/proc/{server.pid}/statm") as statm:
