@@ -231,6 +231,18 @@ def test_an_answer_given_while_the_client_still_sends_is_not_destroyed(serve):
             assert connection.ending() == (b"", "eof")
 
 
+def test_who_sends_all_of_a_body_that_nobody_reads_gets_the_answer(serve):
+    """What the kernels hold of it, megabytes at times, is on its way when the answer comes."""
+    server = serve(body="stream")
+    with Connection(server) as connection:
+        size = 8 << 20
+        connection.send(b"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+        connection.send(bytes(size))
+        answer = connection.response()
+        assert answer.status == 200 and answer.closes
+        assert connection.rest() == b""
+
+
 def test_linger_bytes_bounds_what_is_swallowed(serve):
     server = serve(linger_bytes="10k", linger_timeout="10s")
     with Connection(server) as connection:

@@ -221,7 +221,8 @@ extension UnsafeMutablePointer<Exchange> {
             guard !pointee.wantsContinue, case .length(let length) = pointee.head.framing else {
                 return false
             }
-            return length &- pointee.bodyReceived <= settings.pointee.settings.lingerBytes
+            return length &- pointee.bodyReceived
+                <= min(settings.pointee.settings.lingerBytes, Settings.unreadBodyMax)
         case .gone, .timeout, .limit, .protocolError: return false
         }
     }

@@ -181,8 +181,8 @@ extension Options {
             "drain_delay", .time(\.drainDelay, waitBounds, forever: false), "0s",
             "time in which a stopping server still takes a request from its idle connections"),
         OptionRow(
-            "linger_bytes", .size(\.lingerBytes, bufferBounds), "64k",
-            "bytes to read on after the last answer"),
+            "linger_bytes", .size(\.lingerBytes, bufferBounds), "16m",
+            "bytes to read on after the last answer; fewer than both kernels hold may reset it"),
         OptionRow(
             "write_high_water", .size(\.writeHighWater, 1...(1 << 30)), "256k",
             "unsent bytes of an answer above which its writer is told to slow down"),
