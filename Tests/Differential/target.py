@@ -63,8 +63,9 @@ def outcome(answer):
         if broken is not None and broken[1] == b"EVY_E_GONE":
             break  # the handler had it stream in, and its end never came
         if record is None:
-            position += int(LENGTH.search(head)[1]) if broken is None else 0
-            if not closes or position != len(answer):
+            # That of HEAD has no content.
+            length = int(LENGTH.search(head)[1]) if broken is None else 0
+            if not closes or len(answer) - position not in (0, length):
                 raise RuntimeError(f"a refusal that does not end the connection: {answer!r}")
             detail = f"{status[1].decode()} {status[2].decode()}"
             return Outcome(requests, REFUSED, detail, ends=tuple(ends[1:]))

@@ -12,7 +12,7 @@
 #include <time.h>
 
 static evy_server *server;
-static atomic_int drops, fired, done;
+static atomic_int drops, fired, done, turns;
 
 static void pause_ms(long ms) { nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL); }
 
@@ -34,12 +34,30 @@ static void count_drop(void *user) {
   atomic_fetch_add(&drops, 1);
 }
 
+static void await(atomic_int *what, int least) {
+  while (atomic_load(what) < least) {
+    pause_ms(1);
+  }
+}
+
+static void count_turn(void *user) {
+  (void)user;
+  atomic_fetch_add(&turns, 1);
+}
+
+/* Some thread has the loop, though this one may be in a function of the server's. */
+static void see_loop_turn(void) {
+  int before = atomic_load(&turns);
+  must(evy_loop_post(server, NULL, count_turn, NULL, NULL) == EVY_OK, "post");
+  await(&turns, before + 1);
+}
+
 static void on_request(void *user, evy_req *req) {
   (void)user;
   size_t len = 0;
   const char *path = evy_env_get(req, "PATH_INFO", &len);
   if (strcmp(path, "/block") == 0) {
-    pause_ms(100);
+    see_loop_turn();
   }
   if (strcmp(path, "/free") == 0) {
     evy_server_free(server);
@@ -63,12 +81,6 @@ static void *work(void *unused) {
   return unused;
 }
 
-static void await(atomic_int *what, int least) {
-  while (atomic_load(what) < least) {
-    pause_ms(1);
-  }
-}
-
 static void await_threads(int64_t count) {
   int64_t figures[EVY_N_THREADS_TOTAL + 1];
   do {
@@ -85,6 +97,7 @@ static void freed_lent(void) {
   must(evy_server_start(server) == EVY_OK, "start");
   pthread_create(&lent, NULL, work, NULL);
   pthread_join(lent, NULL);
+  await(&drops, 1); /* the watcher may be the last to leave */
   printf("drops %d\n", drops);
 }
 
@@ -94,14 +107,12 @@ static void block(void *ms) {
   atomic_fetch_add(&done, 1);
 }
 
-static void begin_task(long ms) {
-  int before = atomic_load(&fired);
-  must(evy_loop_post(server, NULL, block, (void *)ms, NULL) == EVY_OK, "post");
-  await(&fired, before + 1);
+/* Blocks until another thread has the loop. */
+static void hand_over(void *user) {
+  (void)user;
+  see_loop_turn();
+  atomic_fetch_add(&done, 1);
 }
-
-/* Some thread has the loop, though another may be in a function. */
-static void see_loop_turn(void) { begin_task(0); }
 
 /* All of the server's own threads have gone once, while one of the host's had the loop. Later a handler on
  * that one frees the server, and it ends, while a function still runs on a thread of the server's. */
@@ -115,11 +126,10 @@ static void freed_late(void) {
   await_threads(2);
   printf("ready %d\n", (int)evy_server_port(server, 0)); /* the client asks for /block */
   await_threads(1);
-  begin_task(100);
-  await_threads(2);
-  see_loop_turn();
-  await(&done, 3);
-  begin_task(long_ms);
+  must(evy_loop_post(server, NULL, hand_over, NULL, NULL) == EVY_OK, "post");
+  await(&done, 1);
+  must(evy_loop_post(server, NULL, block, (void *)long_ms, NULL) == EVY_OK, "post");
+  await(&fired, 1);
   see_loop_turn(); /* the host's thread has it again */
   printf("free\n");
   pthread_join(lent, NULL);

@@ -45,9 +45,8 @@ struct Reactor: ~Copyable {
     private var dateSecond: Int64 = -1
     var date = DateText()
     var isAccepting = false
-    /// Connections there are, and those on the doorstep or about to be accepted. None is to be had before
-    /// there is a holder, who may never come.
-    let placesTaken = Atomic<Int>(1 << 40)
+    /// Connections there are, and those on the doorstep or about to be accepted.
+    let placesTaken = Atomic<Int>(0)
     /// Somebody waits for a place.
     var isAcceptPaused = false
     /// Of the connection that fell idle meanwhile.

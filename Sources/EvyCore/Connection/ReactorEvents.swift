@@ -163,7 +163,6 @@ extension UnsafeMutablePointer<Reactor> {
     /// The first holder: watches the listeners.
     func begin(_ worker: WorkerRef) {
         pointee.worker = worker
-        pointee.placesTaken.store(0, ordering: .relaxed)
         while pointee.table.count < Reactor.reservedCount, pointee.table.take() != nil {}
         _ = loop.pointee.deadlines.reserve(pointee.table.capacity)
         if !pointee.isDraining.load(ordering: .relaxed) { watchListeners(true) }

@@ -244,7 +244,7 @@ def load():
             assert piece, data
             data += piece
     sock.close()
-    print('served')
+    sys.stdout.write('served\\n')  # at once: print would write the line end by itself
 with evy.wsgi.Server('127.0.0.1:0', site, log_output=False, threads=4) as server:
     sys.setswitchinterval(1e-5)
     threads = [threading.Thread(target=load) for _ in range(3)]
