@@ -75,8 +75,7 @@ def test_a_request_being_served_is_active_and_its_thread_busy(serve):
 def test_callbacks_that_wait_for_a_thread_are_queued(serve):
     server = serve(threads="2")
     connections = [Connection(server).send(raw_request("GET", "/gate?id=1")) for _ in range(5)]
-    found = server.settled(evy_requests_queued=3)
-    assert found["evy_threads_busy"] == 2 and found["evy_requests_active"] == 5
+    server.settled(evy_requests_queued=3, evy_threads_busy=2, evy_requests_active=5)
     server.command("open", 1)
     for connection in connections:
         assert connection.response().status == 200
