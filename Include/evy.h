@@ -32,7 +32,8 @@
  *     the call that was to take it failed.
  *  R8 fork: config, TLS and listening sockets survive a fork; a started server does
  *     not.  In the child every call on it, and on its requests, gives EVY_E_FORKED, except
- *     evy_server_free; what a request was can still be read.  A handler that forked may return
+ *     evy_server_free; what a request was can still be read.  Fork while no other thread sets
+ *     up or changes a TLS object: OpenSSL has locks of its own.  A handler that forked may return
  *     in the child: its thread ends there, and with it the process.  Connections end for their
  *     clients even while a child has copies of them; listening sockets do not.
  *  R9 A NULL handle gives EVY_E_ARG (or NULL/0/-1), never a crash.
@@ -574,7 +575,8 @@ EVY_API int64_t evy_body_read(evy_req *req, void *buf, size_t cap, int64_t wait_
  * len 0 and st EVY_OK, or the error that ended the body as in evy_body_read; where the
  * answer ends before the body, no further call comes.  Register
  * it in the handler; the request must be retained until then to be answered later.
- * Errors: EVY_E_ARG, EVY_E_STATE (already registered, or reading has begun). */
+ * Errors: EVY_E_ARG, EVY_E_STATE (already registered, or reading has begun, or
+ * evy_body_buffer has lent the body). */
 typedef void (*evy_body_fn)(void *user, evy_req *req, const void *data, size_t len,
                             evy_status st);
 EVY_API evy_status evy_body_on_data(evy_req *req, evy_body_fn fn, void *user,
@@ -593,10 +595,10 @@ EVY_API const char *evy_body_trailers(evy_req *req, size_t *len);
 /* Headers are R4 pairs, names and values checked (EVY_E_FIELD).  Date, Content-Length,
  * Transfer-Encoding and Connection are the library's: the host's own Date and
  * Content-Length are used, its `Connection: close` is obeyed, every other hop-by-hop field is
- * dropped.  A Content-Length that is not the length of the body given is EVY_E_FIELD, and
- * after EVY_E_FIELD or EVY_E_ARG the request can still be answered.  reason NULL: the
- * standard phrase.  HEAD, 1xx, 204 and 304 never get a body on the wire.  Where write_timeout has
- * ended the connection, EVY_E_TIMEOUT comes in the place of EVY_E_GONE in all that follows. */
+ * dropped, but for Upgrade in a 426.  A Content-Length that is not the length of the body
+ * given is EVY_E_FIELD, and after EVY_E_FIELD or EVY_E_ARG the request can still be answered.
+ * reason NULL: the standard phrase.  HEAD, 1xx, 204 and 304 never get a body on the wire.
+ * Where write_timeout has ended the connection, EVY_E_TIMEOUT comes in the place of EVY_E_GONE in all that follows. */
 
 /* The whole answer in one call, copied.  headers may be NULL with length 0.
  * Errors: EVY_E_ARG (status not 200..599), EVY_E_FIELD, EVY_E_STATE (already answered),
@@ -739,6 +741,8 @@ EVY_API const char *evy_end_name(int32_t end);
  * I/O and shutdown(2) work as ever, the hooks run when both sides have ended, or you have closed,
  * and their figures count what went through.  Either way the outcome is EVY_END_UPGRADED, and
  * EVY_STAT_STATUS is 0.  The server's stop waits for a pumped connection as for a request.
+ * The end of what you read says that no more comes, not that nothing is missing: under TLS too
+ * somebody on the way may have cut it, so a protocol should tell its end by itself.
  * In the request's handler, or, where the request was retained, on any thread: the call waits until
  * the handler has returned (a thread that steps the server takes it in the handler, later it gets
  * EVY_E_STATE).  With threads=1 do no I/O on it inside a handler: nobody would pump.

@@ -46,14 +46,14 @@ class Authority:
         self._make(certificate, key, name, *signer, *limits, *names)
         return str(certificate), str(key)
 
-    def issue_expired(self, name):
-        """The same, but its time is over (openssl req knows no such thing)."""
+    def issue_bare(self, name, days=30):
+        """The same without any extension, so that nothing but a name tells its issuer; days: also below 0."""
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         request = self.folder / f"{name}.csr"
         openssl(*("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
                 *("-subj", subject_of(name), "-keyout", key, "-out", request))  # fmt: skip
         openssl(*("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key),
-                *("-CAcreateserial", "-days", "-1", "-out", certificate))  # fmt: skip
+                *("-CAcreateserial", "-days", str(days), "-out", certificate))  # fmt: skip
         return str(certificate), str(key)
 
     def ocsp(self, certificate, status="V", days=7):

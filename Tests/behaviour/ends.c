@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // ends.c - how servers end and wake in the hands of their host; prints "ready PORT" where a client is needed,
 // then what it saw.
-//   ends freed-lent | freed-late | woken-next | late-step | run-waited | stopped-beside-task | stepped-wait |
-//        timer-chain
+//   ends freed-lent | freed-unmanned | freed-late | woken-next | late-step | run-waited |
+//        stopped-beside-task | stepped-wait | timer-chain
 #include <evy.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -65,12 +65,19 @@ static void on_request(void *user, evy_req *req) {
   evy_respond(req, 200, NULL, NULL, 0, path, len);
 }
 
-static void make(const char *key, const char *value) {
+/* options: "name=value", with spaces between. */
+static void make(const char *options) {
+  char text[64], *rest = text;
   evy_config *cfg = evy_config_new();
-  if (key == NULL || strcmp(key, "pull") != 0) {
+  if (strstr(options, "pull=") == NULL) {
     evy_config_on_request(cfg, on_request, NULL, count_drop);
   }
-  must(key == NULL || evy_config_set(cfg, key, value) == EVY_OK, "option");
+  snprintf(text, sizeof text, "%s", options);
+  for (char *name = strtok_r(text, " ", &rest); name != NULL; name = strtok_r(NULL, " ", &rest)) {
+    char *value = strchr(name, '=');
+    *value = '\0';
+    must(evy_config_set(cfg, name, value + 1) == EVY_OK, evy_config_error(cfg));
+  }
   must(evy_config_listen(cfg, "127.0.0.1:0", NULL) == EVY_OK, "listen");
   must(evy_server_new(cfg, &server) == EVY_OK, evy_config_error(cfg));
   evy_config_free(cfg);
@@ -90,9 +97,9 @@ static void await_threads(int64_t count) {
 }
 
 /* A handler on the only lent thread frees the server: nobody joins it, and it goes all the same. */
-static void freed_lent(void) {
+static void free_on_lent_thread(const char *options) {
   pthread_t lent;
-  make("lent_threads", "true");
+  make(options);
   printf("ready %d\n", (int)evy_server_port(server, 0));
   must(evy_server_start(server) == EVY_OK, "start");
   pthread_create(&lent, NULL, work, NULL);
@@ -107,6 +114,11 @@ static void block(void *ms) {
   atomic_fetch_add(&done, 1);
 }
 
+static void freed_lent(void) { free_on_lent_thread("lent_threads=true"); }
+
+/* The same where no thread ever came to the second loop. */
+static void freed_unmanned(void) { free_on_lent_thread("lent_threads=true loops=2"); }
+
 /* Blocks until another thread has the loop. */
 static void hand_over(void *user) {
   (void)user;
@@ -119,7 +131,7 @@ static void hand_over(void *user) {
 static void freed_late(void) {
   enum { long_ms = 1500 };
   pthread_t lent;
-  make(NULL, NULL);
+  make("");
   must(evy_server_start(server) == EVY_OK, "start");
   see_loop_turn();
   pthread_create(&lent, NULL, work, NULL);
@@ -140,7 +152,7 @@ static void freed_late(void) {
 static void woken_next(void) {
   int32_t event;
   evy_req *req;
-  make("pull", "true");
+  make("pull=true");
   must(evy_server_start(server) == EVY_OK, "start");
   evy_wake(server);
   must(evy_server_next(server, 60000, &event, &req) == EVY_E_AGAIN, "the next wait, woken ahead of it");
@@ -153,7 +165,7 @@ static void woken_next(void) {
 /* Between two steps the host may do anything for however long: what became due meanwhile is done first. */
 static void late_step(void) {
   enum { first_ms = 2000 };
-  make(NULL, NULL);
+  make("");
   must(evy_timer_start(server, first_ms, 0, block, NULL, NULL) > 0, "timer");
   must(evy_server_step(server, 0) == EVY_OK && evy_server_step(server, 0) == EVY_OK, "step");
   pause_ms(first_ms + 100);
@@ -173,7 +185,7 @@ static void *run(void *unused) {
 /* The end is the end of what runs on the thread of evy_server_run, too. */
 static void run_waited(void) {
   pthread_t runner;
-  make(NULL, NULL);
+  make("");
   must(evy_loop_post(server, NULL, block, (void *)500, NULL) == EVY_OK, "post");
   pthread_create(&runner, NULL, run, NULL);
   await(&fired, 1);
@@ -189,7 +201,7 @@ static void run_waited(void) {
 static void stopped_beside_task(void) {
   enum { rounds = 30 };
   for (int i = 0; i < rounds; i++) {
-    make(NULL, NULL);
+    make("");
     must(evy_server_start(server) == EVY_OK, "start");
     must(evy_loop_post(server, NULL, block, (void *)40, NULL) == EVY_OK, "post");
     evy_server_stop(server, -1);
@@ -206,7 +218,7 @@ static void start_another(void *unused) {
 }
 
 static void timer_chain(void) {
-  make(NULL, NULL);
+  make("");
   must(evy_server_start(server) == EVY_OK, "start");
   must(evy_timer_start(server, 0, 0, start_another, NULL, NULL) > 0, "timer");
   await(&fired, 100);
@@ -217,7 +229,7 @@ static void timer_chain(void) {
 }
 
 static void stepped_wait(void) {
-  make(NULL, NULL);
+  make("");
   must(evy_server_step(server, 0) == EVY_OK, "step");
   must(evy_server_wait(server, 0) == EVY_E_STATE, "who steps waits for nobody");
   evy_server_stop(server, 0);
@@ -233,6 +245,7 @@ int main(int argc, char **argv) {
     const char *name;
     void (*run)(void);
   } modes[] = {{"freed-lent", freed_lent}, {"freed-late", freed_late},
+               {"freed-unmanned", freed_unmanned},
                {"woken-next", woken_next}, {"late-step", late_step},
                {"run-waited", run_waited}, {"stopped-beside-task", stopped_beside_task},
                {"stepped-wait", stepped_wait}, {"timer-chain", timer_chain}};

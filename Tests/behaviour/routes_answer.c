@@ -111,7 +111,7 @@ static void status(evy_req *req, const char *query) {
   }
 }
 
-/* /header?name=..&value=..&twice=1&how=respond|begin&reason=..: one own field (name and value
+/* /header?code=200&name=..&value=..&twice=1&how=respond|begin&reason=..: one own field (name and value
  * percent-decoded, so any byte can be tried); a refused one is answered with its status. */
 static void header(evy_req *req, const char *query) {
   char name[256], value[2048], how[16], reason[128], block[5000];
@@ -127,15 +127,16 @@ static void header(evy_req *req, const char *query) {
     n += (size_t)(value_len < 0 ? 0 : value_len) + 1;
   }
   const char *phrase = reason_len >= 0 ? reason : NULL;
+  int code = (int)query_number(query, "code", 200);
   evy_status st;
   if (strcmp(how, "begin") == 0) {
-    st = evy_resp_begin(req, 200, phrase, block, n, 2);
+    st = evy_resp_begin(req, code, phrase, block, n, 2);
     if (st >= 0) {
       evy_resp_write(req, "ok", 2, -1);
       evy_resp_end(req, NULL, 0);
     }
   } else {
-    st = evy_respond(req, 200, phrase, block, n, "ok", 2);
+    st = evy_respond(req, code, phrase, block, n, "ok", 2);
   }
   report_call(req, "header", st);
   if (st < 0) {

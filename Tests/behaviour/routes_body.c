@@ -213,6 +213,17 @@ static void pull_then_push(evy_req *req, const char *query) {
   answer_gathered(req, &g);
 }
 
+/* The library's own memory is lent, so nobody may have its pieces pushed any more. */
+static void buffer_then_push(evy_req *req, const char *query) {
+  struct gathered g = gathered_for(query);
+  size_t len = 0;
+  const void *body = evy_body_buffer(req, &len);
+  atomic_fetch_add(&counters.drops_due, 1);
+  report_call(req, "on-data", evy_body_on_data(req, other_piece, NULL, count_drop));
+  gather(&g, body, len);
+  answer_gathered(req, &g);
+}
+
 /* /heedless?n=..&gate=1: writes n bytes however full the connection is, waits at the gate, reads the body. */
 static void heedless(evy_req *req, const char *query) {
   long count = query_number(query, "n", 0);
@@ -238,4 +249,5 @@ const struct route body_routes[] = {{"/buffered", buffered}, {"/pull", pull},
                                     {"/heedless", heedless},
                                     {"/relay", relay},       {"/push", push},
                                     {"/pull-then-push", pull_then_push},
+                                    {"/buffer-then-push", buffer_then_push},
                                     {NULL, NULL}};

@@ -100,6 +100,36 @@ static void drip(evy_req *req, const char *query) {
   }
 }
 
+/* /cut?n=..: cuts an answer of which so much was written already. */
+static void cut(evy_req *req, const char *query) {
+  size_t count = (size_t)query_number(query, "n", 0);
+  unsigned char *bytes = calloc(count + 1, 1);
+  if (bytes == NULL) {
+    abort();
+  }
+  evy_resp_begin(req, 200, NULL, NULL, 0, (int64_t)count + 1);
+  report_call(req, "written", evy_resp_write(req, bytes, count, 0));
+  free(bytes);
+  report_call(req, "abort", evy_resp_abort(req));
+}
+
+static void see_end(void *argument) {
+  evy_req *req = argument;
+  while (evy_req_stat(req, EVY_STAT_END) < 0) {
+    sleep_ms(1);
+  }
+  report_call(req, "ended", evy_req_stat(req, EVY_STAT_WIRE_OUT));
+  evy_req_release(req);
+}
+
+/* /end-seen?n=..: another thread asks for its figures until it is over. */
+static void end_seen(evy_req *req, const char *query) {
+  evy_req_retain(req);
+  start_thread(see_end, req);
+  stuffed(req, query);
+}
+
 const struct route odd_routes[] = {{"/accepted", accepted}, {"/stuffed", stuffed},
                                    {"/end-elsewhere", end_elsewhere}, {"/reading", reading},
-                                   {"/drip", drip},         {NULL, NULL}};
+                                   {"/drip", drip},         {"/cut", cut},
+                                   {"/end-seen", end_seen}, {NULL, NULL}};

@@ -56,6 +56,13 @@ def test_a_large_upload_arrives_unchanged(either, mode, path):
         assert connection.response().body == b"%d %d" % (len(body), zlib.adler32(body))
 
 
+def test_a_body_that_was_lent_whole_is_not_pushed_as_well(serve):
+    server, body = serve(), pattern(400_000)
+    with Connection(server) as connection:
+        assert connection.request("POST", "/buffer-then-push", body=body).body == body
+        assert server.call("on-data") == "EVY_E_STATE"
+
+
 def test_lengths_that_are_told(serve):
     server = serve()
     with Connection(server) as connection:

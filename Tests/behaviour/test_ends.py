@@ -63,6 +63,19 @@ def test_a_server_freed_by_a_handler_on_the_only_lent_thread_goes(ends):
     assert lent.end() == {"drops": 1}
 
 
+def test_a_loop_that_no_thread_came_to_has_no_clients_and_is_no_burden(ends):
+    """Only lent threads serve, and there is one of them for two loops."""
+    lent = ends("freed-unmanned")
+    port = int(lent.hear()[1])
+    clients = [Connection(port=port) for _ in range(12)]
+    for client in clients:
+        assert client.get("/hello").body == b"/hello"
+    for client in clients:
+        client.close()
+    lent.ask(port, "/free")
+    assert lent.end() == {"drops": 1}
+
+
 def test_a_server_stays_for_a_function_that_outlasts_its_loop(ends):
     """Its threads had all gone once, ten seconds after they idled: it was let go of then, as if it had ended.
     AddressSanitizer sees what the function returns to."""

@@ -63,6 +63,16 @@ def test_a_writer_that_waits_for_room_gets_it_though_another_ends_the_answer(ser
         server.expect("call", step="writer")
 
 
+def test_figures_can_be_asked_for_at_any_moment(serve):
+    """ThreadSanitizer sees whether the loop changes them beside the question."""
+    server = serve("--no-hooks", callbacks=False, access=False)
+    with Connection(server, rcvbuf=4096) as connection:
+        connection.send(raw_request("GET", f"/end-seen?n={SIZE}&gate=-1"))
+        answer = connection.response()
+        assert len(answer.body) == SIZE
+        assert server.expect("call", step="ended")["result"] == answer.byte_count
+
+
 @one_loop
 def test_what_came_behind_a_request_is_not_the_next_clients(serve):
     """Its hooks are queued, for as many run as may; its connection is closed, and its place another's."""

@@ -83,6 +83,26 @@ def test_fields_of_the_host_go_out_as_given_and_hop_by_hop_ones_do_not(shared, h
         assert connection.alive()
 
 
+@pytest.mark.parametrize("how", ["respond", "begin"])
+def test_426_tells_what_to_upgrade_to(shared, how):
+    """It has to (RFC 9110 section 15.5.22), and Connection has to name the field, which is for one hop."""
+    target = f"/header?code=426&how={how}&name=Upgrade&value=TLS/1.3"
+    with Connection(shared) as connection:
+        for fields, options in [
+            ([], "upgrade"),
+            (["Connection: keep-alive"], "upgrade, keep-alive"),
+            (["Connection: close"], "upgrade, close"),
+        ]:
+            answer = connection.get(target, *fields)
+            assert answer.status == 426 and answer["Upgrade"] == "TLS/1.3"
+            assert answer["Connection"] == options
+        assert connection.rest() == b""
+    with Connection(shared) as old:
+        answer = old.get(target, "Connection: keep-alive", version="1.0")
+        assert answer["Connection"] == "upgrade, keep-alive"
+        assert old.get("/header?code=426&name=TE&value=trailers", version="1.0")["TE"] is None
+
+
 def test_repeated_fields_stay_apart(shared):
     with Connection(shared) as connection:
         assert connection.get("/header?name=Set-Cookie&value=a=1&twice=1").all("Set-Cookie") == ["a=1", "a=1"]

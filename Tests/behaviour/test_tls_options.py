@@ -188,3 +188,10 @@ def test_the_key_log_has_the_secrets_of_each_handshake_for_its_owner_only(serve,
 def test_a_wrong_value_is_named(serve, key, value, text):
     with pytest.raises(RuntimeError, match=f"EVY_E_VALUE: option {key}: \"{value}\".*{text}"):
         serve(tls=True, tls_set=[(key, value)])
+
+
+@pytest.mark.parametrize("key", ["keylog_file", "ocsp_file", "ciphers"])
+def test_a_value_that_is_no_text_is_refused(serve, key):
+    """Repaired, it would be the name of another file."""
+    with pytest.raises(RuntimeError, match=f"EVY_E_VALUE: option {key}: the value is not UTF-8"):
+        serve(tls=True, tls_set=[(key, "k\udcff")])

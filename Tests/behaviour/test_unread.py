@@ -5,6 +5,7 @@ import socket
 import threading
 
 import pytest
+import tlsclient
 from support import PATIENCE, Closed, Connection, Reset, one_loop, pattern, raw_request, wait_until
 
 pytestmark = one_loop
@@ -43,16 +44,21 @@ def fill(server, connection, most=None):
     return most
 
 
+def fill_up(server, connect):
+    """A connection with room for less than BEHIND more answers, and how many wait there."""
+    with connect() as probe:
+        room = fill(server, probe) - 1
+    server.settled(evy_connections_open=0)
+    connection = connect()
+    return connection, fill(server, connection, most=room)
+
+
 @pytest.fixture
 def full(unread):
-    """A server, a connection to it with room for less than BEHIND more answers, and how many wait there."""
+    """A server, a connection to it that is filled up, and with how many answers."""
     server = unread()
-    with Connection(server, rcvbuf=4096) as probe:
-        room = fill(server, probe) - 1
-        probe.reset()
-    server.settled(evy_connections_open=0)
-    connection = Connection(server, rcvbuf=4096)
-    yield server, connection, fill(server, connection, most=room)
+    connection, count = fill_up(server, lambda: Connection(server, rcvbuf=4096))
+    yield server, connection, count
     connection.close()
 
 
@@ -110,6 +116,15 @@ def test_an_abort_leaves_the_answers_ahead_of_it_whole(full):
         connection.response()
 
 
+def test_an_aborted_answer_is_cut_where_it_is_once_those_ahead_are_sent(full):
+    """Its client need not read what was written of it, and so cannot keep the connection."""
+    server, connection, count = full
+    connection.send(FIXED * BEHIND + raw_request("GET", f"/cut?n={16 << 20}"))
+    server.expect("call", step="abort")
+    read_all(connection, count + BEHIND)
+    server.settled(evy_connections_open=0)
+
+
 def test_a_writer_hears_of_an_abort_that_waits_for_the_answers_ahead(full):
     server, connection, count = full
     connection.send(FIXED * BEHIND + raw_request("GET", "/end-elsewhere?gate=1&abort=1"))
@@ -121,15 +136,31 @@ def test_a_writer_hears_of_an_abort_that_waits_for_the_answers_ahead(full):
         connection.response()
 
 
-def test_a_client_that_leaves_in_a_body_gets_the_answers_ahead_of_it(full):
-    server, connection, count = full
+def ask_and_break_off(server, connection):
     total = server.counters()["evy_requests_total"]
     connection.send(FIXED * BEHIND + b"POST /buffered HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nsome")
     server.settled(evy_requests_total=total + BEHIND + 1)
+
+
+def test_a_client_that_leaves_in_a_body_gets_the_answers_ahead_of_it(full):
+    server, connection, count = full
+    ask_and_break_off(server, connection)
     shut(connection)
     read_all(connection, count + BEHIND)
     with pytest.raises((Closed, Reset)):
         connection.response()
+
+
+def test_who_takes_leave_of_tls_in_a_body_gets_the_answers_ahead_of_it(serve):
+    """A close_notify, and no FIN."""
+    server = serve("--no-hooks", tls=True, callbacks=False, access=False, error_log="off")
+    connection, count = fill_up(server, lambda: tlsclient.Client(server, rcvbuf=4096).handshake())
+    with connection:
+        ask_and_break_off(server, connection)
+        connection.say_goodbye().flush()
+        read_all(connection, count + BEHIND)
+        with pytest.raises((Closed, Reset)):
+            connection.response()
 
 
 @pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])

@@ -63,9 +63,16 @@ for line in (
     declare(*line)
 
 
-def tcp(server):
-    """A plain socket to the server's first listener."""
-    raw = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+def tcp(server, rcvbuf=None, path=None):
+    """A plain socket to the server's first listener, or to the one of this path."""
+    raw = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
+    raw.settimeout(PATIENCE)
+    if path:
+        raw.connect(path)
+        return raw
+    if rcvbuf:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+    raw.connect(("127.0.0.1", server.port))
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return raw
 
@@ -84,8 +91,8 @@ class Client:
 
     WANT_READ, WANT_WRITE, ZERO_RETURN = 2, 3, 6
 
-    def __init__(self, server, version=None, name=None, session=None):
-        self.socket = tcp(server)
+    def __init__(self, server, version=None, name=None, session=None, **how):
+        self.socket = tcp(server, **how)
         self.context = libssl.SSL_CTX_new(libssl.TLS_client_method())
         for command in (123, 124) if version else ():  # SSL_CTRL_SET_MIN_ and _MAX_PROTO_VERSION
             assert libssl.SSL_CTX_ctrl(self.context, command, version, None) == 1

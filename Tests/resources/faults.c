@@ -119,6 +119,15 @@ ssize_t sendfile(int fd, int file, off_t *offset, size_t count) {
   return fails(FILE_OUT, CALLER, 0) ? -1 : NEXT(sendfile)(fd, file, offset, count);
 }
 
+/* TLS reads a file to send it. */
+ssize_t pread64(int file, void *room, size_t count, off64_t offset) {
+  return fails(FILE_OUT, CALLER, 0) ? -1 : NEXT(pread64)(file, room, count, offset);
+}
+
+ssize_t pread(int file, void *room, size_t count, off_t offset) {
+  return fails(FILE_OUT, CALLER, 0) ? -1 : NEXT(pread)(file, room, count, offset);
+}
+
 int epoll_ctl(int set, int operation, int fd, struct epoll_event *event) {
   int kind = operation == EPOLL_CTL_ADD ? ADD : MODIFY;
   if (operation != EPOLL_CTL_DEL && fails((enum kind)kind, CALLER, 0)) {
@@ -148,6 +157,16 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     time->tv_sec += atomic_load_explicit(&board->clock_jump, memory_order_relaxed);
   }
   return (int)result;
+}
+
+/* What OpenSSL asks for certificates and sessions. */
+time_t time(time_t *place) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (place != NULL) {
+    *place = now.tv_sec;
+  }
+  return now.tv_sec;
 }
 
 /* ---- memory: dlsym itself allocates, so the C library's own names are used ---- */

@@ -3,16 +3,19 @@
 //   forks [option=value]...
 // Prints its port, then one line for each command on standard input:
 //   fork N     N children one after the other, each uses what it must not: how many found all refused
+//   read N     N children, which read what a request was while a thread of the parent does so too
+//   tls N      N children, which ask a TLS object while a thread of the parent changes it
 //   serve N    N children, each with a server of its own made of the parent's configuration
 //   hold       a child that stays, with copies of every descriptor, until
 //   release    lets it go
-// Routes: /hello, /body (echo), /fork?exit, /fork?return, /fork?use, /fork?hold, /abort, /close
+// Routes: /hello, /keep (for "read"), /body (echo), /fork?exit, /fork?return, /fork?use, /fork?hold, /cut
 #include <arpa/inet.h>
 #include <evy.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +29,9 @@ enum { PATIENCE_MS = 10000 };
 static evy_config *config;
 static evy_server *server;
 static pid_t held;
+static evy_req *kept;
+static evy_tls *tls;
+static atomic_bool is_busy;
 
 /* ---- in the child ------------------------------------------------------------------ */
 
@@ -121,6 +127,21 @@ static int serve_in_child(void) {
   return wrong;
 }
 
+/* How many answers about the request that its parent keeps are wrong. */
+static int read_kept(void) {
+  size_t len = 0;
+  const char *path = evy_env_get(kept, "PATH_INFO", NULL);
+  int wrong = path == NULL || strcmp(path, "/keep") != 0;
+  wrong += evy_body_buffer(kept, &len) == NULL || len != 4;
+  wrong += evy_req_stat(kept, EVY_STAT_STATUS) != 200;
+  wrong += evy_req_gone(kept) != 0 && evy_env_count(kept) == 0;
+  return wrong;
+}
+
+/* TLS objects survive a fork: the child's is its own. (What changes it goes through OpenSSL, which has locks
+ * of its own.) */
+static int ask_tls(void) { return strstr(evy_tls_error(tls), "tickets") == NULL; }
+
 /* ---- in the parent ----------------------------------------------------------------- */
 
 /* Its exit status; 250: it had to be killed. */
@@ -150,6 +171,30 @@ static void fork_often(long count, int (*body)(void)) {
     last = status != 0 ? status : last;
   }
   printf("%ld %d\n", right, last);
+}
+
+static void *read_on(void *unused) {
+  while (atomic_load(&is_busy)) {
+    read_kept();
+  }
+  return unused;
+}
+
+static void *change_on(void *unused) {
+  while (atomic_load(&is_busy)) {
+    evy_tls_set(tls, "tickets", "3");
+  }
+  return unused;
+}
+
+/* While a thread of the parent takes the same locks in turn. */
+static void fork_beside(long count, int (*body)(void), void *(*beside)(void *)) {
+  pthread_t busy;
+  atomic_store(&is_busy, true);
+  pthread_create(&busy, NULL, beside, NULL);
+  fork_often(count, body);
+  atomic_store(&is_busy, false);
+  pthread_join(busy, NULL);
 }
 
 static void hold(void) {
@@ -195,6 +240,10 @@ static void on_request(void *user, evy_req *req) {
   const char *path = evy_env_get(req, "PATH_INFO", NULL);
   if (strcmp(path, "/fork") == 0) {
     fork_in_handler(req, evy_env_get(req, "QUERY_STRING", NULL));
+  } else if (strcmp(path, "/keep") == 0) {
+    evy_req_retain(req); /* released at the end of the program */
+    kept = req;
+    answer(req, "kept");
   } else if (strcmp(path, "/body") == 0) {
     const void *body = evy_body_buffer(req, &len);
     evy_respond(req, 200, NULL, NULL, 0, body, len);
@@ -230,6 +279,13 @@ int main(int argc, char **argv) {
     sscanf(line, "%15s %ld", name, &count);
     if (strcmp(name, "fork") == 0) {
       fork_often(count, use_server);
+    } else if (strcmp(name, "read") == 0) {
+      fork_beside(count, read_kept, read_on);
+    } else if (strcmp(name, "tls") == 0) {
+      tls = evy_tls_new();
+      evy_tls_set(tls, "tickets", "no number");
+      fork_beside(count, ask_tls, change_on);
+      evy_tls_free(tls);
     } else if (strcmp(name, "serve") == 0) {
       fork_often(count, serve_in_child);
     } else if (strcmp(name, "hold") == 0) {
@@ -240,6 +296,7 @@ int main(int argc, char **argv) {
       printf("released\n");
     }
   }
+  evy_req_release(kept);
   evy_server_free(server);
   evy_config_free(config);
   release();

@@ -3,10 +3,13 @@
 
 import email.utils
 import signal
+import ssl
+import subprocess
 import time
 
 import pytest
-from support import FACTOR, Connection, raw_request, wait_until
+from certificates import Authority
+from support import FACTOR, Connection, Reset, client_context, raw_request, wait_until
 
 YEAR = 365 * 86400
 
@@ -32,6 +35,37 @@ def test_a_jump_of_the_time_of_day_moves_no_deadline(faulty, jump):
         assert busy.response().body == b"opened"
     taken = server.expect("hook", name="figures", path="/gate")["stats"]["us_total"]
     assert 0 < taken < 60e6, "figures are of the other clock"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_certificate_that_has_expired_is_no_better_for_a_ticket(faulty, tmp_path, version):
+    """The verdict in the ticket is of an earlier moment; who asks for certificates asks for good ones."""
+    root = Authority(tmp_path)
+    alice = root.issue("alice")
+    server = faulty("--client-ca", "2", str(root.certificate), tls=root.issue("server", "localhost"))
+    context = client_context(minimum_version=version, maximum_version=version)
+    context.load_cert_chain(*alice)
+    left = ssl.cert_time_to_seconds(text_of_end(alice[0])) - time.time()
+
+    def ask(session=None):
+        with Connection(server, tls=context, session=session) as connection:
+            assert connection.alive()
+            return connection.socket.session, connection.socket.session_reused
+
+    server.faults.jump(int(left) - 600)
+    session, _ = ask()
+    session, is_reused = ask(session)
+    assert is_reused
+    server.faults.jump(int(left) + 600)
+    for tried in (None, session):
+        with pytest.raises((ssl.SSLError, Reset)):
+            ask(tried)
+
+
+def text_of_end(certificate):
+    """As OpenSSL tells it: "Dec 29 01:20:00 2026 GMT"."""
+    command = ["openssl", "x509", "-in", certificate, "-noout", "-enddate"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().split("=")[1]
 
 
 def stopped(server, seconds):

@@ -125,6 +125,17 @@ def test_a_child_serves_with_a_server_of_its_own(forks):
     assert alive(server)
 
 
+def test_a_child_reads_what_a_request_was_whoever_held_its_lock(forks):
+    server = forks()
+    with Connection(port=server.port) as connection:
+        assert connection.request("POST", "/keep", body=b"some").body == b"kept"
+        assert server.tell(f"read {COUNT}") == f"{COUNT} 0"
+
+
+def test_a_child_goes_on_with_a_tls_object_whoever_held_its_lock(forks):
+    assert forks().tell(f"tls {COUNT}") == f"{COUNT} 0"
+
+
 @pytest.mark.parametrize("how", ["exit", "use", "return"])
 def test_a_handler_forks(forks, how):
     """Its child may do what it likes, also return: the request is the parent's."""

@@ -11,7 +11,7 @@ public func evy_body_length(_ req: OpaquePointer?) -> Int64 { Handle.exchange(re
 public func evy_body_buffer(_ req: OpaquePointer?, _ len: UnsafeMutablePointer<Int>?) -> UnsafeRawPointer? {
     len?.pointee = 0
     guard let exchange = Handle.exchange(req) else { return nil }
-    let body = exchange.withLockUnlessForked { exchange.wholeBody }
+    let body = exchange.withLockUnlessForked { exchange.lendWholeBody() }
     len?.pointee = body?.count ?? 0
     return body?.baseAddress
 }

@@ -14,7 +14,7 @@ final class ConfigHandle {
 
 /// Thread: any, behind `gate`, because evy_tls_reload may come from any.
 final class TLSHandle {
-    let gate = Condition()
+    let gate = ForkGate()
     var policy = TLSPolicy()
     /// Made from the policy when a listener first needs it, then shared by all listeners.
     var provider: TLSProvider?

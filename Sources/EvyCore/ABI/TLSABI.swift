@@ -44,7 +44,10 @@ private func change(
     handle.gate.lock()
     defer { handle.gate.unlock() }
     do throws(TLSError) {
-        try body(&handle.policy)
+        // On a copy: a fork at this moment finds it as it was (see ForkGate).
+        var next = handle.policy
+        try body(&next)
+        handle.policy = next
         handle.isChanged = true
         return Status.ok
     } catch {
@@ -135,7 +138,11 @@ public func evy_tls_set(
 ) -> evy_status {
     guard let key, let value else { return refuse(tls, "TLS option or value is NULL") }
     let name = String(cString: key)
-    let text = String(cString: value)
+    guard let text = String(validatingCString: value) else {
+        return change(tls) { (_) throws(TLSError) in
+            throw TLSError(kind: .value, text: "option \(name): the value is not UTF-8")
+        }
+    }
     return change(tls) { (policy) throws(TLSError) in try policy.set(name, text) }
 }
 

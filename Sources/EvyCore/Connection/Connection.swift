@@ -84,6 +84,8 @@ struct TLSState: ~Copyable {
     /// Cipher bytes the kernel has not taken yet, and the plain bytes inside them and before.
     var backlog = ByteBuffer()
     var plainInFlight: UInt64 = 0
+    /// The last receive brought hardly any plain bytes.
+    var isSparse = false
     /// What requests tell of it; from the end of the handshake on.
     var facts: TLSFactsRef?
 

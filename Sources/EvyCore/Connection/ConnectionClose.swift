@@ -7,11 +7,18 @@ internal import Glibc
 
 extension UnsafeMutablePointer<Reactor> {
     /// All is said. Where the client may still be sending, our side is shut first and its bytes are read
-    /// away:
-    /// a plain close would make the kernel reset the connection and destroy the answer on its way.
+    /// away: a plain close would make the kernel reset the connection and destroy the answer on its way.
     func closeGently(_ connection: ConnectionRef) {
-        sayGoodbye(connection)
-        let mayFollow = connection.pointee.flags.contains(.inputLost) || !connection.pointee.input.isEmpty
+        guard sayGoodbye(connection) else {
+            // Without it the answer would look cut. When it is sent, this is called again.
+            connection.pointee.flags.insert(.closing)
+            setInterest(connection, [.writable])
+            return wait(connection, .write)
+        }
+        // The rest of a record that has come in part would get our answer reset as well.
+        let mayFollow =
+            connection.pointee.flags.contains(.inputLost) || !connection.pointee.input.isEmpty
+            || connection.pointee.tls?.pointee.session.holdsInput ?? false
         let mustLinger =
             mayFollow && !connection.pointee.flags.contains(.peerClosed)
             || SystemCalls.hasInput(connection.pointee.descriptor)
@@ -35,7 +42,7 @@ extension UnsafeMutablePointer<Reactor> {
             connection.pointee.firstUnsent = exchange.pointee.nextUnsent
             connection.pointee.silentAnswers &+= exchange.pointee.silentAnswersBehind
             orphan(exchange, reason, acked)
-            exchange.pointee.account.endedAt = Clock.monotonicNanoseconds
+            exchange.noteEnded(at: Clock.monotonicNanoseconds)
             report(exchange)
         }
         connection.pointee.lastUnsent = nil

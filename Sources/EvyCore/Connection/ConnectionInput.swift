@@ -109,6 +109,7 @@ extension UnsafeMutablePointer<Reactor> {
             if pointee.isAcceptPaused, connection.pointee.isIdle { resumeAccept(idling: connection) }
             return true
         case EPIPE: fail(connection, .clientClosed)
+        case EPROTO: fail(connection, .protocolError)
         case ECONNRESET, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH: fail(connection, .clientReset)
         default: fail(connection, .io)
         }

@@ -102,6 +102,7 @@ extension UnsafeMutablePointer<Reactor> {
         switch Int32(truncatingIfNeeded: error) {
         case EAGAIN: return block(connection, progressed: false)
         case EPIPE: fail(connection, .clientClosed)
+        case EPROTO: fail(connection, .protocolError)
         case ECONNRESET, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH: fail(connection, .clientReset)
         default: fail(connection, .io)
         }
@@ -184,7 +185,7 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.silentBytes &+= exchange.pointee.silentBytesBehind
         connection.pointee.silentAnswers &+= exchange.pointee.silentAnswersBehind
         exchange.pointee.nextUnsent = nil
-        exchange.pointee.account.endedAt = Clock.monotonicNanoseconds
+        exchange.noteEnded(at: Clock.monotonicNanoseconds)
         report(exchange)
     }
 

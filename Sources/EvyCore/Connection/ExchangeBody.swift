@@ -107,9 +107,11 @@ extension UnsafeMutablePointer<Exchange> {
         }
     }
 
-    /// Lock held. nil: the body is not buffered. An empty body has an address too.
-    var wholeBody: UnsafeRawBufferPointer? {
+    /// Lock held. nil: the body is not buffered. An empty body has an address too. It is lent for as long as
+    /// the request lives: from now on nobody may have its pieces pushed, which would use them up.
+    func lendWholeBody() -> UnsafeRawBufferPointer? {
         guard pointee.bodyMode == .buffer, !pointee.environ.isRefused else { return nil }
+        pointee.hasReadBody = true
         if pointee.body.isEmpty { return UnsafeRawBufferPointer(start: UnsafeRawPointer(self), count: 0) }
         return pointee.body.readable
     }

@@ -225,7 +225,7 @@ extension UnsafeMutablePointer<Reactor> {
         guard connection.pointee.firstUnsent == exchange else { return }
         connection.pointee.firstUnsent = nil
         connection.pointee.lastUnsent = nil
-        exchange.pointee.account.endedAt = loop.pointee.now
+        exchange.noteEnded(at: loop.pointee.now)
         report(exchange)
     }
 

@@ -42,6 +42,9 @@ extension UnsafeMutablePointer<Exchange> {
         }
     }
 
+    /// From now on it is over for whoever asks, on any thread.
+    func noteEnded(at moment: Int64) { withLock { pointee.account.endedAt = moment } }
+
     /// Lock held. 0: none of the answer went out.
     var sentStatus: Int32 { pointee.account.wireSent > pointee.interimBytes ? pointee.status : 0 }
 

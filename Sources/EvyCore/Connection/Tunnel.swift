@@ -191,7 +191,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// Passes on the ends, and puts right what is waited for. False: the loop was lost.
     private func settleTunnel(_ tunnel: TunnelRef, _ connection: ConnectionRef) -> Bool {
         guard let exchange = connection.pointee.current else { return true }
-        let isDrained = !connection.pointee.interest.contains(.writable)
+        var isDrained = !connection.pointee.interest.contains(.writable)
         if isDrained, connection.pointee.wait == .write { wait(connection, .nothing) }
         if tunnel.pointee.isPeerDone, tunnel.pointee.toHost.isEmpty {
             SystemCalls.shutdownWriting(tunnel.pointee.descriptor)
@@ -200,8 +200,12 @@ extension UnsafeMutablePointer<Reactor> {
             if tunnel.pointee.isPeerDone || tunnel.pointee.isHostGone {
                 return finishTunnel(connection, exchange)
             }
-            sayGoodbye(connection)
-            SystemCalls.shutdownWriting(connection.pointee.descriptor)
+            isDrained = sayGoodbye(connection)
+            if isDrained {
+                SystemCalls.shutdownWriting(connection.pointee.descriptor)
+            } else {
+                wait(connection, .write)
+            }
         }
         var own: EventSet = []
         if isDrained, !tunnel.pointee.isHostDone { own.insert(.readable) }

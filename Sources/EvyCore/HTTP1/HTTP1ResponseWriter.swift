@@ -24,7 +24,7 @@ enum HTTP1ResponseWriter {
         do throws(ResponseError) {
             try unsafe writeStatusLine(status, reason, minorVersion: facts.maxMinorVersion, &out)
             let rule = ResponseBodyRule(status: status, isHead: facts.isHead)
-            let given = try unsafe writeFields(fields, rule: rule, memo: &memo, into: &out)
+            let given = try unsafe writeFields(fields, status: status, rule: rule, memo: &memo, into: &out)
             let length = try declaredLength(rule, given: given, bodyLength: bodyLength)
             if given.contentLength == nil, let length {
                 out.append("Content-Length: ")
@@ -36,7 +36,7 @@ enum HTTP1ResponseWriter {
             }
             let plan = plan(status, rule, length: length, closes: given.closes, facts)
             if plan.body == .chunked { out.append("Transfer-Encoding: chunked\r\n") }
-            if status >= 200 { writePersistence(plan, facts, &out) }
+            if status >= 200 { writeConnection(plan, facts, tellsUpgrade: given.tellsUpgrade, &out) }
             out.append("\r\n")
             return plan
         } catch {
@@ -161,13 +161,16 @@ extension HTTP1ResponseWriter {
         }
     }
 
-    private static func writePersistence(
-        _ plan: ResponsePlan, _ facts: ResponseRequestFacts, _ out: inout ByteBuffer
+    private static func writeConnection(
+        _ plan: ResponsePlan, _ facts: ResponseRequestFacts, tellsUpgrade: Bool, _ out: inout ByteBuffer
     ) {
+        // Upgrade is for the next hop alone, and has to be named (RFC 9110 section 7.8).
         if !plan.keepAlive {
-            out.append("Connection: close\r\n")
+            out.append(tellsUpgrade ? "Connection: upgrade, close\r\n" : "Connection: close\r\n")
         } else if facts.echoesKeepAlive {
-            out.append("Connection: keep-alive\r\n")
+            out.append(tellsUpgrade ? "Connection: upgrade, keep-alive\r\n" : "Connection: keep-alive\r\n")
+        } else if tellsUpgrade {
+            out.append("Connection: upgrade\r\n")
         }
     }
 }

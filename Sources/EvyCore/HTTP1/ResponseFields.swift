@@ -8,6 +8,8 @@ struct GivenFields: BitwiseCopyable {
     var hasDate = false
     var hasServer = false
     var closes = false
+    /// It tells what to upgrade to, which only 426 may.
+    var tellsUpgrade = false
 }
 
 /// Applications send the same fields again and again: what the last block became, to be copied when the next
@@ -49,9 +51,13 @@ struct FieldsMemo: ~Copyable {
 extension HTTP1ResponseWriter {
     /// As below, with a short way for a block that was written before.
     static func writeFields(
-        _ block: UnsafeRawBufferPointer, rule: ResponseBodyRule, memo: inout FieldsMemo,
+        _ block: UnsafeRawBufferPointer, status: Int, rule: ResponseBodyRule, memo: inout FieldsMemo,
         into out: inout ByteBuffer
     ) throws(ResponseError) -> GivenFields {
+        // The only status whose head depends on more than the rule (RFC 9110 section 15.5.22).
+        if status == 426 {
+            return try unsafe writeFields(block.bytes, rule: rule, keepsUpgrade: true, into: &out)
+        }
         if let given = unsafe memo.recall(block, rule, into: &out) { return given }
         let before = out.count
         let given = try unsafe writeFields(block.bytes, rule: rule, into: &out)
@@ -64,7 +70,7 @@ extension HTTP1ResponseWriter {
 
     /// block: name NUL value NUL ...; the last NUL may be absent.
     static func writeFields(
-        _ block: RawSpan, rule: ResponseBodyRule, into out: inout ByteBuffer
+        _ block: RawSpan, rule: ResponseBodyRule, keepsUpgrade: Bool = false, into out: inout ByteBuffer
     ) throws(ResponseError) -> GivenFields {
         var given = GivenFields()
         var index = 0
@@ -72,6 +78,9 @@ extension HTTP1ResponseWriter {
             let (name, value) = try takePair(block, &index)
             if try keeps(block, name, value, rule, &given) {
                 write(block, name, value, &out)
+            } else if keepsUpgrade, KnownField.named(block, name) == .upgrade {
+                write(block, name, value, &out)
+                given.tellsUpgrade = true
             }
         }
         return given

@@ -221,7 +221,7 @@ final class Crew: @unchecked Sendable {
 
     /// Lock held, and to be given back before what is returned goes, which may be the server's end. Threads
     /// may all have gone before the server is over, while one of the host's has the loop.
-    private func releaseServer() -> Server? {
+    func releaseServer() -> Server? {
         guard isOver, liveCount == 0, lentCount == 0 else { return nil }
         defer { server = nil }
         return server

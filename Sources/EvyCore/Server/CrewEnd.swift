@@ -83,11 +83,16 @@ extension Crew {
 
     /// The handle was freed by one of our own threads.
     func abandon() {
-        gate.withLock {
+        let released = gate.withLock {
             for thread in threads + retired { thread.detach() }
             watcher?.detach()
             (threads, retired, watcher) = ([], [], nil)
             isAbandoned = true
+            // Only lent threads would have served this loop, and none came. One that is on its way ends it.
+            if members.isEmpty, liveCount == 0 { isOver = true }
+            return releaseServer()
         }
+        watchEvent.pointee.signal()
+        withExtendedLifetime(released) {}
     }
 }

@@ -125,6 +125,7 @@ final class Server: @unchecked Sendable {
         }
         guard isFresh else { throw Self.notFresh }
         announce()
+        if onCaller { loops[0].isManned.store(true, ordering: .relaxed) }
         for (index, loop) in loops.enumerated() {
             let isOnCaller = onCaller && index == 0
             guard loop.crew.start(loop.reactor, keeping: self, onCaller: isOnCaller) else {

@@ -18,6 +18,7 @@ extension Server {
             let needs = loops.map { (-$0.crew.need, $0.lentCount, $0) }
             let neediest = needs.min { ($0.0, $0.1) < ($1.0, $1.1) }?.2 ?? loops[0]
             neediest.lentCount += 1
+            neediest.isManned.store(true, ordering: .relaxed)
             return neediest
         }
         defer { gate.withLock { loop.lentCount -= 1 } }

@@ -13,6 +13,9 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
     private let accessReport: AccessReport?
     /// Threads of the host that chose this loop; under the server's gate.
     var lentCount = 0
+    /// A thread is here, or on its way: others may send clients here. Where only lent threads serve, none may
+    /// ever come.
+    let isManned: Atomic<Bool>
 
     init(_ server: Server, _ settings: Settings, _ listeners: [Listener], _ configuration: Configuration)
         throws(ServerError)
@@ -27,6 +30,7 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
             limit: configuration.options.threads,
             waitingLimit: configuration.options.waitingThreads, headMax: settings.limits.headerBytesMax,
             makesThreads: !configuration.options.lentThreads)
+        isManned = Atomic(crew.makesThreads)
         var error: Int32 = 0
         // Before all members are set: a deinit would else find a reactor that was never made.
         guard let worker = crew.makeFirstWorker(), let loop = EventLoop(error: &error) else {
@@ -76,17 +80,17 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
     }
 
     func loopWithPlace() -> ReactorRef? {
-        server.loops.first { $0 !== self && $0.reactor.takePlace() }?.reactor
+        others.first { $0.reactor.takePlace() }?.reactor
     }
 
-    private var lightestOther: ServerLoop? {
-        server.loops.lazy.filter { $0 !== self }.min { $0.load < $1.load }
+    private var others: some Sequence<ServerLoop> {
+        server.loops.lazy.filter { $0 !== self && $0.isManned.load(ordering: .relaxed) }
     }
+
+    private var lightestOther: ServerLoop? { others.min { $0.load < $1.load } }
 
     func askOthersToAccept() {
-        for loop in server.loops where loop !== self {
-            loop.reactor.askToAccept()
-        }
+        for loop in others { loop.reactor.askToAccept() }
     }
 
     var owner: AnyObject { server }

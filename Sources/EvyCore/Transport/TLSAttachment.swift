@@ -72,19 +72,27 @@ final class TLSAttachment: @unchecked Sendable {
                 ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_OK
         }
 
-    /// May the session of a ticket be resumed? RFC 6066 section 3 forbids it under another name. OpenSSL
-    /// leaves that to us, and under TLS 1.2 would tell the session's name as the one that was asked for.
-    /// Under TLS 1.3 names belong to connections (RFC 8446 section 4.2.11).
+    /// May the session of a ticket be resumed? Not with a client's certificate that has expired since: the
+    /// verdict on it is of then. And not under another name (RFC 6066 section 3): OpenSSL leaves that to us,
+    /// and under TLS 1.2 would tell the session's name as the one that was asked for. Under TLS 1.3 names
+    /// belong to connections (RFC 8446 section 4.2.11).
     static let admitSession:
         @convention(c) (
             OpaquePointer?, OpaquePointer?, UnsafePointer<UInt8>?, Int, Int32, UnsafeMutableRawPointer?
         ) -> Int32 = { ssl, session, _, _, status, _ in
             guard status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW,
+                isPeerCurrent(session),
                 SSL_SESSION_get_protocol_version(session) != TLS1_2_VERSION
                     || askedName(ssl).elementsEqual(name(of: session))
             else { return SSL_TICKET_RETURN_IGNORE_RENEW }
             return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW
         }
+
+    private static func isPeerCurrent(_ session: OpaquePointer?) -> Bool {
+        guard let certificate = SSL_SESSION_get0_peer(session) else { return true }
+        // -1: in the past, 0: no time at all.
+        return X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0
+    }
 
     private static func name(of session: OpaquePointer?) -> UnsafeRawBufferPointer {
         let name = SSL_SESSION_get0_hostname(session)

@@ -71,8 +71,12 @@ final class TLSClientCA: @unchecked Sendable {
         switch verify {
         case .none: break
         case .optional:
-            // A bad certificate is noted in the session, and the handshake goes on.
-            SSL_CTX_set_verify(context, SSL_VERIFY_PEER) { _, _ in 1 }
+            // A bad certificate is noted in the session, and the handshake goes on: what was found wrong must
+            // not be taken for an error of whatever comes next.
+            SSL_CTX_set_verify(context, SSL_VERIFY_PEER) { _, _ in
+                ERR_clear_error()
+                return 1
+            }
         case .require:
             SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
         }

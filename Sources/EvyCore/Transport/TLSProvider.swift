@@ -10,7 +10,7 @@ internal import COpenSSL
 /// Ownership: shared by the policy's handle and its listeners.
 /// Thread:    any.
 final class TLSProvider: @unchecked Sendable {
-    private let gate = Condition()
+    private let gate = ForkGate()
     private var context: TLSContext
 
     init(_ context: TLSContext) { self.context = context }

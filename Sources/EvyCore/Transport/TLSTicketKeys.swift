@@ -6,12 +6,13 @@ internal import COpenSSL
 internal import CSystem
 
 /// Made with the policy and kept through reloads. Its keys are drawn before a fork and change by the clock,
-/// so forked workers resume each other's sessions.
+/// so forked workers resume each other's sessions. A fork in the midst of a change gives the child keys of
+/// its own: its clients have to shake hands in full.
 ///
 /// Ownership: shared by the policy and the SSL_CTXs made from it.
 /// Thread:    any.
 final class TLSTicketKeys: @unchecked Sendable {
-    private let gate = Condition()
+    private let gate = ForkGate()
     private let ring: UnsafeMutablePointer<TLSTicketRing>
     private var isSeeded = false
     /// Milliseconds; 0: the keys never change.

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+# test_tls_records - records that TLS allows and hardly anybody sends: cut, split and without end.
+
+import pytest
+from support import SANITIZED, Closed, Connection, Reset, pattern, raw_request, wait_until
+from tlsclient import VERSION_12, VERSION_13, Client
+from tlsrecords import KEY_UPDATE, Records
+
+VERSIONS = pytest.mark.parametrize("version", [VERSION_12, VERSION_13], ids=["1.2", "1.3"])
+HELLO_REQUESTED = b"\x01\x00\x00\x00"
+"""A hello on an open connection, as short as can be: it asks for a renegotiation."""
+
+
+@VERSIONS
+def test_an_answer_outlives_a_record_that_came_in_part(serve, version):
+    """The rest of the next request comes when the connection is over: it must not get the answer reset."""
+    size = 600_000
+    server = serve(tls=True, max_requests_per_connection="1")
+    with Client(server, version, rcvbuf=65536) as client:
+        first = client.handshake().write(raw_request("GET", f"/fixed?n={size}")).take()
+        second = client.write(raw_request("GET", "/hello", ["X-Long: " + 3000 * "y"])).take()
+        client.socket.sendall(first + second[:1400])
+        # All of the answer is with the kernel, and most of it waits there.
+        server.settled(evy_requests_active=0, evy_requests_total=1)
+        client.socket.sendall(second[1400:])
+        assert client.response().body == pattern(size)
+        assert client.is_ended()
+
+
+@pytest.mark.parametrize("where", ["body", "tunnel"])
+def test_who_asks_for_renegotiation_on_and_on_costs_no_memory(serve, where):
+    """Each is refused by a warning, and this client reads none of them."""
+    server = serve("--quiet", tls=True)
+    with Records(server, VERSION_12, rcvbuf=4096) as client:
+        if where == "body":
+            head = b"POST /buffered HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n"
+        else:
+            head = raw_request("GET", "/take?how=inline")
+        client.socket.sendall(client.data(head))
+        server.settled(evy_requests_total=1)
+        before = server.resident_bytes()
+        try:
+            while server.resident_bytes() - before < 32 << 20:
+                asks = b"".join(client.handshake_record(HELLO_REQUESTED) for _ in range(1000))
+                client.socket.sendall(asks + client.data(b"more"))
+            raise AssertionError("the server keeps what it has to say to a client that does not listen")
+        except ConnectionError:
+            pass
+        server.settled(evy_connections_open=0)
+        assert SANITIZED or server.resident_bytes() - before < 8 << 20
+
+
+def test_a_request_behind_half_a_key_update_is_told_as_broken(serve):
+    """No library writes in the midst of a message, and no client that knows TLS asks there."""
+    server = serve(tls=True)
+    with Records(server, VERSION_13) as client:
+        request = client.data(raw_request("GET", "/hello"))
+        client.socket.sendall(request + client.handshake_record(KEY_UPDATE[:4]))
+        with pytest.raises((Closed, Reset)):
+            client.response()
+    assert server.expect("hook", name="figures")["end"] == "protocol"
+    with Records(server, VERSION_13) as client:
+        client.socket.sendall(client.handshake_record(KEY_UPDATE[:4]))
+        rest = client.handshake_record(KEY_UPDATE[4:])
+        client.update_keys()
+        client.socket.sendall(rest + client.data(raw_request("GET", "/hello")))
+        assert client.response().status == 200
+
+
+def test_a_client_whose_records_carry_nothing_shares_the_loop(serve):
+    """A receive full of key updates costs nine milliseconds: such a client gets smaller ones."""
+    server = serve("--quiet", tls=True)
+    with Records(server, VERSION_13) as client:
+        head = b"POST /buffered HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+        client.socket.sendall(client.data(head))
+        before = server.settled(evy_requests_total=1)
+        flood = []
+        while sum(map(len, flood)) < 400_000:
+            flood.append(client.handshake_record(KEY_UPDATE))
+            client.update_keys()
+        client.socket.sendall(b"".join(flood) + client.data(b"some"))
+        assert client.response().body == b"some"
+        after = server.counters()
+    received = after["evy_received_bytes_total"] - before["evy_received_bytes_total"]
+    assert received > 400_000
+    assert after["evy_loop_turns_total"] - before["evy_loop_turns_total"] > received / 8192
+
+
+@VERSIONS
+def test_a_whole_answer_ends_with_close_notify_however_full_the_socket_is(serve, tmp_path, version):
+    """One that is ended by nothing else would look cut. A socket of this family holds so much and no more."""
+    path = tmp_path / "evy.sock"
+    server = serve("--quiet", tls=True, listen=[f"unix:{path}"], access=False)
+    for size in range(190_000, 220_000, 500):
+        with Client(server, version, path=str(path)) as client:
+            client.handshake().send(raw_request("GET", f"/chunked?n={size}", version="1.0"))
+            wait_until(lambda: len({sent(server), sent(server), sent(server)}) == 1, "a full socket")
+            assert client.response().body == pattern(size)
+            assert client.is_ended(), size
+
+
+def sent(server):
+    return server.counters()["evy_sent_bytes_total"]
