@@ -598,7 +598,8 @@ EVY_API const char *evy_body_trailers(evy_req *req, size_t *len);
  * dropped, but for Upgrade in a 426.  A Content-Length that is not the length of the body
  * given is EVY_E_FIELD, and after EVY_E_FIELD or EVY_E_ARG the request can still be answered.
  * reason NULL: the standard phrase.  HEAD, 1xx, 204 and 304 never get a body on the wire.
- * Where write_timeout has ended the connection, EVY_E_TIMEOUT comes in the place of EVY_E_GONE in all that follows. */
+ * Where write_timeout has ended the connection, EVY_E_TIMEOUT comes in the place of EVY_E_GONE
+ * in all that follows. */
 
 /* The whole answer in one call, copied.  headers may be NULL with length 0.
  * Errors: EVY_E_ARG (status not 200..599), EVY_E_FIELD, EVY_E_STATE (already answered),
