@@ -68,7 +68,7 @@ class Evy:
         """A pair of outcomes for each input."""
         for target in self.targets:
             target.send(inputs)
-        return list(zip(*(target.receive(len(inputs)) for target in self.targets)))
+        return list(zip(*(target.receive(inputs) for target in self.targets)))
 
     def stop(self):
         for target in self.targets:

@@ -8,6 +8,7 @@ import subprocess
 from outcome import CLOSED, OPEN, REFUSED, Outcome, Request
 
 STATUS = re.compile(rb"HTTP/1\.1 (\d\d\d) ([^\r]*)\r\n")
+HEAD = re.compile(rb"(?:\r\n)*HEAD ")
 LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n")
 BROKEN = re.compile(rb"\r\nBroken: ([A-Z_]+)\r\n")
 RECORD = re.compile(rb"\r\nRecord: ([0-9a-f/]+)\r\n")
@@ -25,8 +26,8 @@ class Target:
         self.process.stdin.write(struct.pack("=I", len(inputs)) + b"".join(lengths))
         self.process.stdin.flush()
 
-    def receive(self, count):
-        return [outcome(self.answer()) for _ in range(count)]
+    def receive(self, inputs):
+        return [outcome(self.answer(), data) for data in inputs]
 
     def answer(self):
         head = self.process.stdout.read(4)
@@ -36,7 +37,7 @@ class Target:
 
     def ask(self, *inputs):
         self.send(inputs)
-        return self.receive(len(inputs))
+        return self.receive(inputs)
 
     def stop(self):
         self.process.stdin.close()
@@ -45,8 +46,8 @@ class Target:
             raise RuntimeError(f"evy ended with status {status}")
 
 
-def outcome(answer):
-    """Reads what the server sent: an answer for each request it handed out, at most one refusal behind."""
+def outcome(answer, data):
+    """Reads what the server sent to `data`: answers to what it handed out, at most one refusal behind."""
     requests, ends, position = [], [0], 0
     while position < len(answer):
         status = STATUS.match(answer, position)
@@ -63,9 +64,10 @@ def outcome(answer):
         if broken is not None and broken[1] == b"EVY_E_GONE":
             break  # the handler had it stream in, and its end never came
         if record is None:
-            # That of HEAD has no content.
+            # That of HEAD has no content; which request is refused is known of the first.
             length = int(LENGTH.search(head)[1]) if broken is None else 0
-            if not closes or len(answer) - position not in (0, length):
+            lengths = (0, length) if requests else (0 if HEAD.match(data) else length,)
+            if not closes or len(answer) - position not in lengths:
                 raise RuntimeError(f"a refusal that does not end the connection: {answer!r}")
             detail = f"{status[1].decode()} {status[2].decode()}"
             return Outcome(requests, REFUSED, detail, ends=tuple(ends[1:]))

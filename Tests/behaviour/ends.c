@@ -12,7 +12,7 @@
 #include <time.h>
 
 static evy_server *server;
-static atomic_int drops, fired, done, turns;
+static atomic_int drops, fired, done, turns, released;
 
 static void pause_ms(long ms) { nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL); }
 
@@ -76,16 +76,23 @@ static void make(const char *options) {
   for (char *name = strtok_r(text, " ", &rest); name != NULL; name = strtok_r(NULL, " ", &rest)) {
     char *value = strchr(name, '=');
     *value = '\0';
-    must(evy_config_set(cfg, name, value + 1) == EVY_OK, evy_config_error(cfg));
+    must(evy_config_set(cfg, name, value + 1) == EVY_OK, name);
   }
   must(evy_config_listen(cfg, "127.0.0.1:0", NULL) == EVY_OK, "listen");
-  must(evy_server_new(cfg, &server) == EVY_OK, evy_config_error(cfg));
+  evy_status st = evy_server_new(cfg, &server);
+  must(st == EVY_OK, evy_config_error(cfg));
   evy_config_free(cfg);
 }
 
 static void *work(void *unused) {
   must(evy_server_work(server) == EVY_OK, "work");
   return unused;
+}
+
+static pthread_t start(void *(*body)(void *)) {
+  pthread_t thread;
+  must(pthread_create(&thread, NULL, body, NULL) == 0, "a thread");
+  return thread;
 }
 
 static void await_threads(int64_t count) {
@@ -98,12 +105,10 @@ static void await_threads(int64_t count) {
 
 /* A handler on the only lent thread frees the server: nobody joins it, and it goes all the same. */
 static void free_on_lent_thread(const char *options) {
-  pthread_t lent;
   make(options);
   printf("ready %d\n", (int)evy_server_port(server, 0));
   must(evy_server_start(server) == EVY_OK, "start");
-  pthread_create(&lent, NULL, work, NULL);
-  pthread_join(lent, NULL);
+  pthread_join(start(work), NULL);
   await(&drops, 1); /* the watcher may be the last to leave */
   printf("drops %d\n", drops);
 }
@@ -111,6 +116,13 @@ static void free_on_lent_thread(const char *options) {
 static void block(void *ms) {
   atomic_fetch_add(&fired, 1);
   pause_ms((long)ms);
+  atomic_fetch_add(&done, 1);
+}
+
+static void block_until_released(void *unused) {
+  (void)unused;
+  atomic_fetch_add(&fired, 1);
+  await(&released, 1);
   atomic_fetch_add(&done, 1);
 }
 
@@ -129,22 +141,21 @@ static void hand_over(void *user) {
 /* All of the server's own threads have gone once, while one of the host's had the loop. Later a handler on
  * that one frees the server, and it ends, while a function still runs on a thread of the server's. */
 static void freed_late(void) {
-  enum { long_ms = 1500 };
-  pthread_t lent;
   make("");
   must(evy_server_start(server) == EVY_OK, "start");
   see_loop_turn();
-  pthread_create(&lent, NULL, work, NULL);
+  pthread_t lent = start(work);
   await_threads(2);
   printf("ready %d\n", (int)evy_server_port(server, 0)); /* the client asks for /block */
   await_threads(1);
   must(evy_loop_post(server, NULL, hand_over, NULL, NULL) == EVY_OK, "post");
   await(&done, 1);
-  must(evy_loop_post(server, NULL, block, (void *)long_ms, NULL) == EVY_OK, "post");
+  must(evy_loop_post(server, NULL, block_until_released, NULL, NULL) == EVY_OK, "post");
   await(&fired, 1);
-  see_loop_turn(); /* the host's thread has it again */
+  see_loop_turn(); /* another thread has it */
   printf("free\n");
   pthread_join(lent, NULL);
+  atomic_store(&released, 1);
   await(&drops, 1);
   printf("done %d drops %d\n", done, drops);
 }
@@ -182,17 +193,24 @@ static void *run(void *unused) {
   return unused;
 }
 
+static void *release_soon(void *unused) {
+  pause_ms(200); /* the main thread waits for the server by then; if not, nothing is proved this time */
+  atomic_store(&released, 1);
+  return unused;
+}
+
 /* The end is the end of what runs on the thread of evy_server_run, too. */
 static void run_waited(void) {
-  pthread_t runner;
   make("");
-  must(evy_loop_post(server, NULL, block, (void *)500, NULL) == EVY_OK, "post");
-  pthread_create(&runner, NULL, run, NULL);
+  must(evy_loop_post(server, NULL, block_until_released, NULL, NULL) == EVY_OK, "post");
+  pthread_t runner = start(run);
   await(&fired, 1);
   see_loop_turn();
   evy_server_stop(server, 0);
+  pthread_t releaser = start(release_soon);
   must(evy_server_wait(server, -1) == EVY_OK, "wait");
   printf("done %d\n", done);
+  pthread_join(releaser, NULL);
   pthread_join(runner, NULL);
   evy_server_free(server);
 }

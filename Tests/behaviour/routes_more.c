@@ -113,17 +113,18 @@ static void lent(evy_req *req, const char *query) {
                                                     give_back));
 }
 
-/* /mixed?n=..&piece=..&declared=1&file=PATH: n pattern bytes, of turn about copied, lent,
- * and from a file that holds the pattern; then refused pieces, which give theirs back too. */
+/* /mixed?n=..&piece=..&declared=1&file=PATH&heedless=1: n pattern bytes, of turn about copied, lent,
+ * and from a file that holds the pattern, on and on whatever it is told if heedless; then refused pieces, which give theirs back too. */
 static void mixed(evy_req *req, const char *query) {
   uint64_t count = (uint64_t)query_number(query, "n", 0), at = 0;
   size_t piece = (size_t)query_number(query, "piece", 10000);
   char path[256];
   int fd = query_text(query, "file", path, sizeof path) > 0 ? open(path, O_RDONLY) : -1;
   bool declared = query_number(query, "declared", 0) != 0;
+  bool heedless = query_number(query, "heedless", 0) != 0;
   evy_status st = evy_resp_begin(req, 200, NULL, octets, sizeof octets,
                                  declared ? (int64_t)count : -1);
-  for (int turn = 0; at < count && st >= 0; turn++) {
+  for (int turn = 0; at < count && (st >= 0 || heedless); turn++) {
     size_t n = count - at < piece ? (size_t)(count - at) : piece;
     unsigned char *bytes = lend(n, at);
     if (turn % 3 == 1) {
@@ -311,7 +312,7 @@ static void take(evy_req *req, const char *query) {
   if (query_number(query, "hint", 0) != 0) {
     evy_inform(req, 103, NULL, 0);
   }
-  sleep_ms(query_number(query, "ms", 0));
+  gate_wait(query_number(query, "at", -1));
   if (strcmp(how, "late") == 0) {
     evy_req_retain(req);
     start_thread(echo_later, taken);

@@ -4,16 +4,7 @@
 import time
 
 import pytest
-from support import (
-    FACTOR,
-    LOOPS,
-    Closed,
-    Connection,
-    Reset,
-    pattern,
-    raw_request,
-    wait_until,
-)
+from support import FACTOR, LOOPS, Closed, Connection, Reset, pattern, raw_request, wait_until
 
 
 def refused(server):

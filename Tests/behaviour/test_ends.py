@@ -19,26 +19,29 @@ class Ends:
         )
 
     def hear(self):
+        """The words of its next line."""
         killer = threading.Timer(3 * PATIENCE, self.process.kill)
         killer.start()
         words = self.process.stdout.readline().split()
         killer.cancel()
+        assert words, self.process.communicate()[1]
         return words
-
-    def ask(self, port, target):
-        """The answer is nobody's concern."""
-        with Connection(port=port) as connection:
-            connection.send(raw_request("GET", target))
-            try:
-                connection.response()
-            except (Closed, Reset):
-                pass
 
     def end(self):
         """Its last line as numbers by name."""
         out, errors = self.process.communicate(timeout=3 * PATIENCE)
         assert self.process.returncode == 0 and not SANITIZER.search(errors.encode()), errors
         return {key: int(value) for key, value in re.findall(r"(\w+) (\d+)", out)}
+
+
+def ask(port, target):
+    """The answer is nobody's concern."""
+    with Connection(port=port) as connection:
+        connection.send(raw_request("GET", target))
+        try:
+            connection.response()
+        except (Closed, Reset):
+            pass
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def ends(programs):
 
 def test_a_server_freed_by_a_handler_on_the_only_lent_thread_goes(ends):
     lent = ends("freed-lent")
-    lent.ask(int(lent.hear()[1]), "/free")
+    ask(int(lent.hear()[1]), "/free")
     assert lent.end() == {"drops": 1}
 
 
@@ -72,7 +75,7 @@ def test_a_loop_that_no_thread_came_to_has_no_clients_and_is_no_burden(ends):
         assert client.get("/hello").body == b"/hello"
     for client in clients:
         client.close()
-    lent.ask(port, "/free")
+    ask(port, "/free")
     assert lent.end() == {"drops": 1}
 
 
@@ -81,9 +84,9 @@ def test_a_server_stays_for_a_function_that_outlasts_its_loop(ends):
     AddressSanitizer sees what the function returns to."""
     late = ends("freed-late")
     port = int(late.hear()[1])
-    late.ask(port, "/block")
+    ask(port, "/block")
     assert late.hear() == ["free"]
-    late.ask(port, "/free")
+    ask(port, "/free")
     assert late.end() == {"done": 2, "drops": 1}
 
 

@@ -117,6 +117,15 @@ def test_one_loop_for_each_processor(serve):
     )
 
 
+def test_one_loop_where_one_processor_may_be_used(serve):
+    """That the machine has more is of no use."""
+    one = str(min(os.sched_getaffinity(0)))
+    server = serve(loops=0, threads="1", wrapper=["taskset", "-c", one])
+    with Connection(server) as connection:
+        assert connection.alive()
+        assert server.settled(evy_threads=1)
+
+
 @pytest.mark.parametrize("mode", ["work", "pull"])
 def test_threads_of_the_host_serve_all_loops(host, monkeypatch, mode):
     monkeypatch.setenv("EVY_TEST_LOOPS", str(LOOPS))

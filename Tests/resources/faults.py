@@ -25,10 +25,10 @@ class Faults:
     def _at(self, kind):
         return FAULT.size * KINDS.index(kind)
 
-    def set(self, kind, name, every=1, least=0):
-        """Calls of this kind fail with errno `name`, one in `every`."""
+    def set(self, kind, name, every=1, least=0, seen=0):
+        """Calls of this kind fail with errno `name`, one in `every`, as if so many had been seen already."""
         at = self._at(kind)
-        struct.pack_into("=iqqq", self.board, at + 4, every, least, 0, 0)
+        struct.pack_into("=iqqq", self.board, at + 4, every, least, seen, 0)
         struct.pack_into("=i", self.board, at, getattr(errno, name))
 
     def clear(self, kind=None):

@@ -119,8 +119,10 @@ def test_a_half_closed_connection_that_cannot_be_taken_is_still_answered(serve):
         assert connection.alive()
         held = [Connection(server) for _ in range(100)]
         wait_until(lambda: told(server), "the line")
-        connection.send(raw_request("GET", "/take?how=inline&ms=200") + b"ahead")
+        connection.send(raw_request("GET", "/take?how=inline&at=1") + b"ahead")
         connection.socket.shutdown(socket.SHUT_WR)
+        wait_until(lambda: connection.peer()[3] == "08", "CLOSE_WAIT")
+        server.command("open", 1)
         assert server.call("take") == "EVY_E_NOMEM"
         assert connection.response().status == 200
         for one in held:

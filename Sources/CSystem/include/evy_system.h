@@ -288,4 +288,15 @@ static inline void evy_thread_name(const char *name) { prctl(PR_SET_NAME, name, 
 /* Changes in a forked child, unlike a cached process id. */
 static inline int evy_process(void) { return (int)getpid(); }
 
+/* Processors that the calling thread may run on; 0: not known. By number, as above. */
+static inline int evy_processors(void) {
+    unsigned long mask[128] = {0};
+    int count = 0;
+    long filled = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    for (long i = 0; i < filled / (long)sizeof *mask; i++) {
+        count += __builtin_popcountl(mask[i]);
+    }
+    return count;
+}
+
 #endif

@@ -12,8 +12,11 @@ struct Thread: @unchecked Sendable {
     /// Identity of the calling thread, cheap enough for every request.
     @inline(__always) static var current: UInt { evy_thread_self() }
 
-    /// The processors this process may use.
-    static var processorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+    /// The processors this process may use; what its machine has beside them is of no help to it.
+    static var processorCount: Int {
+        let own = Int(evy_processors())
+        return own > 0 ? own : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    }
 
     /// nil: the system has no more threads to give.
     static func start(name: StaticString, _ body: @escaping @Sendable () -> Void) -> Thread? {

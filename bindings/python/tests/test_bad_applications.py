@@ -95,7 +95,7 @@ def test_an_answer_of_500_one_traceback_and_life_goes_on(serve, site, text):
     assert len(server.log.matching("^Traceback")) == 1
 
 
-def test_a_close_that_is_none_is_none_and_one_that_cannot_be_called_is_an_error(serve):
+def test_a_close_that_cannot_be_called_is_an_error(serve):
     server = serve(started(Odd()))
     with Connection(server) as connection:
         data, _ = connection.send(raw_request("GET", "/", ["Connection: close"])).ending()

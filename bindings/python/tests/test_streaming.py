@@ -4,7 +4,7 @@
 import threading
 
 import pytest
-from client import Closed, Connection, Reset, raw_request, wait_until
+from client import PATIENCE, Closed, Connection, Reset, raw_request, wait_until
 
 PIECE = bytes(100_000)
 
@@ -60,11 +60,11 @@ def test_a_piece_leaves_before_the_next_is_asked_for(either, way, threads):
 @pytest.mark.parametrize("threads", [8, 1])
 def test_a_whole_answer_in_the_first_piece_leaves_before_the_iterable_ends(either, threads):
     """PEP 3333: the transmission of no block is delayed, that of the last one neither."""
-    has_arrived = threading.Event()
+    has_arrived, in_time = threading.Event(), []
 
     def pieces():
         yield b"abc"
-        assert has_arrived.wait(timeout=10)
+        in_time.append(has_arrived.wait(timeout=PATIENCE / 2))
 
     def site(env, start_response):
         start_response("200 OK", [("Content-Length", "3")])
@@ -75,6 +75,8 @@ def test_a_whole_answer_in_the_first_piece_leaves_before_the_iterable_ends(eithe
         received(connection, b"\r\n\r\nabc")
         has_arrived.set()
         assert connection.response().body == b"abc"
+    wait_until(lambda: in_time, "the end of the iterable")
+    assert in_time == [True]
 
 
 def test_environ_may_ask_for_larger_pieces(serve):
