@@ -113,8 +113,9 @@ static void lent(evy_req *req, const char *query) {
                                                     give_back));
 }
 
-/* /mixed?n=..&piece=..&declared=1&file=PATH&heedless=1: n pattern bytes, of turn about copied, lent,
- * and from a file that holds the pattern, on and on whatever it is told if heedless; then refused pieces, which give theirs back too. */
+/* /mixed?n=..&piece=..&declared=1&file=PATH&heedless=1: n pattern bytes, of turn about copied,
+ * lent, and from a file that holds the pattern, on and on whatever it is told if heedless; then
+ * refused pieces, which give theirs back too. */
 static void mixed(evy_req *req, const char *query) {
   uint64_t count = (uint64_t)query_number(query, "n", 0), at = 0;
   size_t piece = (size_t)query_number(query, "piece", 10000);

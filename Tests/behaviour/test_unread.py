@@ -37,7 +37,9 @@ def fill(server, connection, most=None):
         # The first two go whole, of course, and the second shows what each of them takes.
         whole = sent[-1] + (sent[2] - sent[1] if len(sent) > 2 else ANSWER)
         try:
-            wait_until(lambda: server.counters()["evy_sent_bytes_total"] >= whole, "room", patience=0.3 * FACTOR)
+            wait_until(
+                lambda: server.counters()["evy_sent_bytes_total"] >= whole, "room", patience=0.3 * FACTOR
+            )
         except AssertionError:
             return len(sent)
         sent.append(server.counters()["evy_sent_bytes_total"])
