@@ -262,8 +262,9 @@ EVY_API evy_status evy_config_python(evy_config *cfg, void *bridge);
 
 /* ---- server ------------------------------------------------------------------------ */
 
-/* Option loops: event loops of one server, 1 unless set, 0 for one on each processor.  All accept
- * from the same sockets and keep what they accepted, evenly spread; a request stays with its loop.
+/* Option loops: event loops of one server, 1 unless set, 0 for one on each processor that the
+ * process may use.  All accept from the same sockets and keep what they accepted, evenly spread; a
+ * request stays with its loop.
  * Option threads holds for each loop; of max_connections each has its share.  Handlers of different
  * loops run at the same time whatever threads says; log and access callbacks still come one at a
  * time.  A server that is stepped, or gets all its threads lent, has them to bear in mind: the one

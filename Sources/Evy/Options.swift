@@ -59,7 +59,7 @@ public struct Options: Sendable {
 
     // MARK: Capacity
 
-    /// Event loops, each on a thread of its own (1...256); 0: one for each processor.
+    /// Event loops, each on a thread of its own (1...256); 0: one for each processor the process may use.
     public var loops: Int? {
         get { number("loops") }
         set { set("loops", newValue) }

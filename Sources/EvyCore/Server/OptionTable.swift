@@ -101,7 +101,7 @@ extension Options {
     private static let capacityRows: [OptionRow] = [
         OptionRow(
             "loops", .int(\.loops, 0...256), "1",
-            "event loops, each on a thread of its own; 0: one for each processor"),
+            "event loops, each on a thread of its own; 0: one for each processor it may use"),
         OptionRow(
             "threads", .int(\.threads, 1...1024), "32",
             "most threads of each loop that run handlers side by side; 1: the loop waits for each handler"),
