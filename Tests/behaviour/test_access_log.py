@@ -3,6 +3,7 @@
 
 import os
 import re
+import socket
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -250,6 +251,18 @@ def test_five_hundred_mixed_requests_one_line_each_and_sums_agree(serve, tmp_pat
     assert len(complete) == 400
     assert sum(int(line[0]) for line in complete) == counted
     assert {line[2] for line in lines} == {"-", "client-reset"}
+
+
+def test_informational_answers_that_never_left_are_not_taken_off(serve, tmp_path):
+    path = tmp_path / "access.log"
+    server = serve("--quiet", access_log=str(path), access_log_format="%(body_length)s %(wire_bytes)s",
+                   write_timeout="1s")
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", server.port))
+        slow.sendall(raw_request("GET", f"/inform?times=60000&name=Link&value={'v' * 200}"))
+        length, wire = map(int, lines_of(path, 1)[0].split())
+    assert wire > 100000 and 0 <= length < 1000, (length, wire)
 
 
 def test_lines_of_many_connections_are_never_mixed(serve, tmp_path):

@@ -29,7 +29,7 @@ struct AccessRecord {
     var bodyBytes: Int64 = 0
     /// Every byte of this response, before TLS.
     var wireBytes: Int64 = 0
-    /// The part of wireBytes that was 100 Continue: the ancestors' body_length leaves it out.
+    /// Informational answers (1xx) that were to go ahead of it, also those that never left.
     var interimBytes: Int64 = 0
     /// -1: not known
     var ackedBytes: Int64 = -1
@@ -159,7 +159,7 @@ extension AccessRecord {
         case .parentID: return .text(parentID)
         case .clientPort: return clientPort < 0 ? .absent : .number(clientPort)
         case .statusCode: return status <= 0 ? .absent : .number(status)
-        case .bodyLength: return .number(wireBytes &- interimBytes)
+        case .bodyLength: return .number(wireBytes &- min(interimBytes, wireBytes))
         case .bodyBytes: return .number(bodyBytes)
         case .headBytes: return .number(headBytes)
         case .wireBytes: return .number(wireBytes)

@@ -118,11 +118,13 @@ private var sample: AccessRecord {
         #expect(try line("%(aborted)14s|", record) == "  client-reset|")
     }
 
-    @Test func bodyLengthLeavesOut100Continue() throws {
+    @Test func bodyLengthLeavesOutInformationalAnswersThatLeft() throws {
         var record = sample
         record.wireBytes = 142
         record.interimBytes = 25
         #expect(try line("%(body_length)s %(wire_bytes)s", record) == "117 142")
+        record.interimBytes = 1000
+        #expect(try line("%(body_length)s %(wire_bytes)s", record) == "0 142")
     }
 
     // MARK: - Conversions
