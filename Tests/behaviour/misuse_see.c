@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 // misuse_see.c - counters, metrics and the own log: without handles, too small, too early, too late, forked.
 #include "misuse.h"
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ROOM 256
@@ -193,8 +197,66 @@ static void logs_after_a_fork(void) {
   CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+static int count_lines(int reader, const char *wanted) {
+  static char text[1 << 17];
+  size_t have = 0;
+  ssize_t n;
+  while (have < sizeof text - 1 && (n = read(reader, text + have, sizeof text - 1 - have)) > 0) {
+    have += (size_t)n;
+  }
+  text[have] = '\0';
+  int count = 0;
+  for (const char *at = text; (at = strstr(at, wanted)) != NULL; at++) {
+    count++;
+  }
+  return count;
+}
+
+/* Lines for a pipe that nobody reads are with a thread, which a child does not have and must not miss. */
+static void child_of_a_log_that_waits(void) {
+  char path[64], text[80];
+  evy_server *server = NULL;
+  evy_config *cfg = evy_config_new();
+  snprintf(path, sizeof path, "/tmp/evy-misuse-%d.fifo", (int)getpid());
+  CHECK(mkfifo(path, 0600) == 0);
+  int reader = open(path, O_RDONLY | O_NONBLOCK), writer = open(path, O_WRONLY);
+  close(reader); /* without one the library cannot open the FIFO for itself */
+  snprintf(text, sizeof text, "fd:%d", writer);
+  evy_config_on_request(cfg, answer_hello, NULL, NULL);
+  evy_config_listen(cfg, "127.0.0.1:0", NULL);
+  GIVES(EVY_OK, evy_config_set(cfg, "error_log", text));
+  GIVES(EVY_OK, evy_server_new(cfg, &server));
+  evy_config_free(cfg);
+  reader = open(path, O_RDONLY | O_NONBLOCK);
+  int filler = open(path, O_WRONLY | O_NONBLOCK);
+  while (write(filler, "\n", 1) == 1) {
+  }
+  for (int i = 0; i < 3; i++) {
+    GIVES(EVY_OK, evy_server_log(server, EVY_LOG_ERROR, "of the parent", EVY_NUL));
+  }
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    struct timespec began, ended;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    evy_server_free(server);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    _exit(ended.tv_sec - began.tv_sec > 1);
+  }
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  int found = count_lines(reader, "of the parent");
+  evy_server_free(server);
+  CHECK(found + count_lines(reader, "of the parent") == 3);
+  close(reader);
+  close(writer);
+  close(filler);
+  unlink(path);
+}
+
 void chapter_seeing(void) {
   logs_after_a_fork();
+  child_of_a_log_that_waits();
   without_handles();
   names();
   evy_server *server = made_server(talk_back);

@@ -63,13 +63,13 @@ public func evy_server_metrics(_ s: OpaquePointer?, _ out: UnsafeMutablePointer<
 // MARK: - The server's own log
 
 private func log(
-    _ s: OpaquePointer?, _ level: Int32, _ body: (EventLog, LogLevel) throws(ServerError) -> Void
+    _ s: OpaquePointer?, _ level: Int32, _ body: (Server, LogLevel) throws(ServerError) -> Void
 ) -> evy_status {
     call(s) { (server) throws(ServerError) in
         guard let known = LogLevel(rawValue: level) else {
             throw ServerError(kind: .argument, text: "\(level) is no EVY_LOG_*")
         }
-        try body(server.eventLog, known)
+        try body(server, known)
         return Status.ok
     }
 }
@@ -78,14 +78,14 @@ private func log(
 public func evy_server_log(
     _ s: OpaquePointer?, _ level: Int32, _ text: UnsafePointer<CChar>?, _ len: Int
 ) -> evy_status {
-    log(s, level) { (log, level) throws(ServerError) in
+    log(s, level) { (server, level) throws(ServerError) in
         guard let text, let bytes = hostBytes(text, len) else {
             throw ServerError(kind: .argument, text: "the line is NULL, or its length cannot be")
         }
-        if log.isInCallback {
+        if server.eventLog.isInCallback {
             throw ServerError(kind: .state, text: "the log's callback cannot write to the log")
         }
-        log.write(level, foreign: bytes)
+        server.log(level, foreign: bytes)
     }
 }
 
@@ -99,7 +99,7 @@ public func evy_server_reopen_logs(_ s: OpaquePointer?) -> evy_status {
 
 @implementation @_cdecl("evy_server_set_log_level")
 public func evy_server_set_log_level(_ s: OpaquePointer?, _ level: Int32) -> evy_status {
-    log(s, level) { log, level in log.setLevel(level) }
+    log(s, level) { server, level in server.eventLog.setLevel(level) }
 }
 
 @implementation @_cdecl("evy_server_log_level")

@@ -19,20 +19,21 @@ final class AccessReport {
     init?(_ configuration: Configuration, gate: Condition?) throws(OptionError) {
         self.gate = gate
         callback = configuration.access
-        sink = callback == nil ? try LogSink.open(configuration.options.accessLog, option: "access_log") : nil
-        givesHeaderID = !configuration.options.requestIDHeader.isEmpty
+        let options = configuration.options
+        sink =
+            callback == nil
+            ? try LogSink.open(
+                options.accessLog, option: "access_log", isJSON: options.accessLogFormat == "json") : nil
+        givesHeaderID = !options.requestIDHeader.isEmpty
         if callback == nil, sink == nil { return nil }
-        showsForwardedFor = configuration.options.logXForwardedFor
+        showsForwardedFor = options.logXForwardedFor
         format = try AccessFormat(
-            configuration.options.accessLogFormat, showsForwardedFor: showsForwardedFor)
+            options.accessLogFormat, showsForwardedFor: showsForwardedFor)
         // Last: deinit does not run for an object that was never complete.
         clientText = .allocate(byteCount: evy_address.textMax, alignment: 1)
     }
 
-    deinit {
-        clientText.deallocate()
-        sink?.flush()
-    }
+    deinit { clientText.deallocate() }
 
     func reopen() throws(OptionError) { try sink?.reopen(option: "access_log") }
 
@@ -53,7 +54,10 @@ final class AccessReport {
             line.readable.baseAddress?.assumingMemoryBound(to: CChar.self), count)
     }
 
-    func flush() { sink?.flush() }
+    /// True: lines wait on, and need another call. Any thread.
+    func flush() -> Bool { sink?.flush() ?? false }
+
+    func beginEnd(by moment: Int64) { sink?.beginEnd(by: moment) }
 
     /// Lends memory of the exchange, and of this object for the client's address.
     private func record(of exchange: ExchangeRef) -> AccessRecord {

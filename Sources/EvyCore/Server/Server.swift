@@ -32,6 +32,8 @@ final class Server: @unchecked Sendable {
     /// Access lines come to the host one at a time, whichever loop they are from; nil: from one alone.
     let accessGate: Condition?
     let eventLog: EventLog
+    /// Somebody will look at the lines that wait.
+    let isLogTimed = Atomic<Bool>(false)
     let gate = Condition()
     /// Under the gate.
     var state = State.new
@@ -92,6 +94,8 @@ final class Server: @unchecked Sendable {
             loops.append(try ServerLoop(self, settings, own, configuration))
         }
     }
+
+    deinit { beginEndOfLogs() }
 
     var isForked: Bool { evy_process() != process }
     /// Is the calling thread one of the server's?
@@ -169,7 +173,7 @@ final class Server: @unchecked Sendable {
             let shown =
                 text.hasPrefix("unix:")
                 ? "http:" + text.dropFirst(5) : "\(scheme)://\(Self.shown(text, ports[index], scheme))/"
-            eventLog.write(.info, "(\(process)) wsgi starting up on \(shown)")
+            log(.info, "(\(process)) wsgi starting up on \(shown)")
         }
     }
 
@@ -213,16 +217,6 @@ final class Server: @unchecked Sendable {
             ] where counter.rawValue < out.count {
                 out[counter.rawValue] &+= Int64(value)
             }
-        }
-    }
-
-    /// For log rotation.
-    func reopenLogs() throws(ServerError) {
-        do throws(OptionError) {
-            for loop in loops { try loop.reopenLog() }
-            try eventLog.reopen()
-        } catch {
-            throw ServerError(kind: .io, text: error.text)
         }
     }
 

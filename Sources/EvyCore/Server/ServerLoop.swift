@@ -65,6 +65,8 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
     }
 
     func reopenLog() throws(OptionError) { try accessReport?.reopen() }
+    func flushLog() -> Bool { accessReport?.flush() ?? false }
+    func beginEndOfLog(by moment: Int64) { accessReport?.beginEnd(by: moment) }
 
     /// Connections it has, or is about to have.
     private var load: Int { reactor.pointee.placesTaken.load(ordering: .relaxed) }
@@ -106,7 +108,7 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
         if server.accessGate != nil { giveHostLock() }
         accessReport?.write(exchange)
     }
-    func turnEnded() { accessReport?.flush() }
+    func turnEnded() { if flushLog() { server.linesWait() } }
     func wasCut() { server.pullQueue?.releaseRequests() }
     func ended() {
         server.pullQueue?.noteEnd()
@@ -122,7 +124,7 @@ final class ServerLoop: ReactorDelegate, @unchecked Sendable {
     func wants(_ level: LogLevel) -> Bool { server.eventLog.wants(level) }
     func log(_ level: LogLevel, _ text: String) {
         if server.eventLog.wants(level) { giveHostLock() }
-        server.eventLog.write(level, text)
+        server.log(level, text)
     }
 
     /// Before the holder waits for somebody who may be waiting for the host's lock.

@@ -299,23 +299,6 @@ private struct Pair {
         close(reader)
     }
 
-    @Test func aBorrowedPipeIsWrittenToWithoutWaiting() throws {
-        let pipe = Pair.pipe()
-        defer { pipe.closeBoth() }
-        let descriptor = LogCalls.Descriptor(number: pipe.writer, kind: .borrowedStream)
-        let block = [UInt8](repeating: 0x78, count: 10_000)
-        var written = 0
-        let failure = block.withUnsafeBytes { block -> LogCalls.Failure? in
-            do throws(LogCalls.Failure) {
-                while written < 1 << 24 { written += try LogCalls.write(block, to: descriptor) }
-                return nil
-            } catch { return error }
-        }
-        #expect(failure?.code == EAGAIN)
-        #expect(failure?.isTemporary == true)
-        #expect(readAll(pipe.reader).utf8.count == written)
-    }
-
     // MARK: - Sockets
 
     @Test func aSocketThatDoesNotReadNeverBlocks() throws {
