@@ -106,7 +106,7 @@ EVY_API evy_config *evy_config_new(void);
 EVY_API void evy_config_free(evy_config *cfg);
 
 /* Set an option by name.  value is text: "8", "30s" ("500ms", "2m", "-1" for ever),
- * "64k" ("16m", "1g"), "true"/"on"/"yes"/"1".  Copied.
+ * "64k" ("16m", "1g"), "true"/"on"/"yes"/"1".  UTF-8.  Copied.
  * Errors: EVY_E_ARG (NULL), EVY_E_OPTION, EVY_E_VALUE; evy_config_error has the text. */
 EVY_API evy_status evy_config_set(evy_config *cfg, const char *key, const char *value);
 /* The same with a number: counts and booleans as such, sizes in bytes, times in ms. */
@@ -147,7 +147,7 @@ EVY_API evy_status evy_config_env(evy_config *cfg, const char *name, const char 
  * The sockets are opened by evy_server_new, those that exist already are looked at here.
  * The TLS object is shared: free it whenever you like.  NULL: clear text.  Errors: EVY_E_ARG (also:
  * tls is no TLS object, or was freed), EVY_E_VALUE (the
- * address cannot be read), EVY_E_BIND ("fd://", "systemd:": no such socket was passed, or
+ * address cannot be read, or is not UTF-8), EVY_E_BIND ("fd://", "systemd:": no such socket was passed, or
  * it is no bound stream socket), EVY_E_NOMEM, EVY_E_TLS (tls has no certificate). */
 EVY_API evy_status evy_config_listen(evy_config *cfg, const char *address, evy_tls *tls);
 /* A bound (and perhaps listening) stream socket of yours.  The library works on a
@@ -222,11 +222,21 @@ enum { EVY_LOG_ERROR = 1, EVY_LOG_WARN = 2, EVY_LOG_INFO = 3, EVY_LOG_DEBUG = 4 
 typedef void (*evy_log_fn)(void *user, int32_t level, const char *text, size_t len);
 EVY_API evy_status evy_config_on_log(evy_config *cfg, evy_log_fn fn, void *user,
                                      evy_drop_fn drop);
-/* Options access_log and access_log_format.  The format is "common" or "combined" as Apache and
- * nginx write them, "json" (one object a line: every field but the texts of local time, numbers
- * as numbers, null for what is absent, U+FFFD for what is not UTF-8), or a text of your own with
- * %(field)s, %(field)d, %(field).3f as in Python.  In all but json "-" stands for what is absent,
- * and in texts the bytes ", \, below 0x20 and from 0x7f on are written \xNN.  Fields:
+/* Options access_log and error_log: "off", "stderr", "fd:N" (a duplicate of yours is written to), or a
+ * file's path, appended to; "./off" for a file with such a name.  Nobody waits for a reader or a disk:
+ * 64 KiB of lines wait for them, each second anew, later ones are dropped whole, and as soon as bytes are
+ * taken again one line tells how many ("evy: 977 log lines lost: its reader is too slow").  What is no
+ * file gets whole lines, at most PIPE_BUF (4096) bytes a write: on a pipe, lines of several logs, loops
+ * and processes never mix, but for single ones that are longer.  A pipe or terminal that the library
+ * cannot open a second time (another user's) gets a thread that writes to it; evy_server_free then waits
+ * at most two seconds for its reader.
+ *
+ * Option access_log_format.  It is "common" or "combined" as Apache and nginx write them, "json"
+ * (one object a line: every field but the texts of local time, numbers as numbers, null for what is
+ * absent, U+FFFD for what is not UTF-8; {"lost":977,"reason":"its reader is too slow"} for lines that
+ * are missing), or a text of your own with %(field)s, %(field)d, %(field).3f as in Python.  In all but
+ * json "-" stands for what is absent, and in texts the bytes ", \, below 0x20 and from 0x7f on are
+ * written \xNN.  Fields:
  * texts    client_ip request_line method path query protocol host user_agent referer
  *          x_forwarded_for scheme ("http", "https") aborted (absent: complete; else an EVY_END_*
  *          name) time (UTC, "2026-11-22T16:10:56Z"), in local time date_time
@@ -235,8 +245,8 @@ EVY_API evy_status evy_config_on_log(evy_config *cfg, evy_log_fn fn, void *user,
  *          digits of a valid W3C traceparent)
  * numbers  client_port status_code request_id (as evy_req_id) requests_on_connection pid; bytes:
  *          body_bytes, head_bytes, wire_bytes and acked_bytes as EVY_STAT_*; body_length
- *          (wire_bytes without 100 Continue, the ancestors' name); bytes_received, the request's
- *          body without framing; wire_received, its head and framing too
+ *          (wire_bytes without informational answers, 1xx; the ancestors' name);
+ *          bytes_received, the request's body without framing; wire_received, its head and framing too
  * seconds  wall_seconds ttfb (to the first byte of the answer)
  *
  * Option request_id_header, for example "X-Request-ID": environ then has HTTP_X_REQUEST_ID for
@@ -471,13 +481,16 @@ EVY_API int64_t evy_server_metrics(evy_server *s, char *out, size_t cap);
 
 /* One line of yours in the server's own log: to evy_config_on_log, or to option error_log.
  * level EVY_LOG_*; lines less important than the log level are dropped, and that is EVY_OK.
- * text is copied; bytes below 0x20 except tab, line ends too, and 0x7f are written \xNN, so
- * that no text of a client can forge a line; what is not UTF-8 becomes U+FFFD.
+ * text is copied; bytes below 0x20 except tab, line ends too, 0x7f, and those of U+0080 to U+009F,
+ * U+2028 and U+2029 are written \xNN, so that no text of a client can forge a line or steer a
+ * terminal; what is not UTF-8 becomes U+FFFD.
  * Any thread.  Errors: EVY_E_ARG (NULL, no such level), EVY_E_STATE (called by the callback
  * of evy_config_on_log), EVY_E_FORKED. */
 EVY_API evy_status evy_server_log(evy_server *s, int32_t level, const char *text, size_t len);
 /* Open the files of options access_log and error_log anew, for log rotation: lines before this
- * call are in the old files.  What is no file stays as it is.  On error the old file is kept.
+ * call are in the old files, but for those that a full disk or slow reader holds back, which may go
+ * to the new ones.  What is no file stays as it is.  All are tried; where one cannot be opened its old
+ * file is kept, and the text names the first.
  * Any thread.  Errors: EVY_E_ARG, EVY_E_IO, EVY_E_FORKED. */
 EVY_API evy_status evy_server_reopen_logs(evy_server *s);
 /* The least important level that the log takes from here on, instead of option log_level.

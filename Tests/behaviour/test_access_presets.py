@@ -147,7 +147,12 @@ def test_without_the_option_nothing_is_made_or_changed(serve):
     assert ids(server, "X-Request-ID: two words") == ("two words", "-")
 
 
-@pytest.mark.parametrize("name", ["Content-Length", "host", "X Request", "X_Request_ID", "a" * 65, "X:"])
+@pytest.mark.parametrize(
+    "name",
+    ["Content-Length", "host", "X Request", "X_Request_ID", "a" * 65, "X:"]
+    + ["X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Port", "X-Forwarded-Proto", "Forwarded", "Proxy"]
+    + ["Proxy-Authorization", "Range", "Traceparent"],
+)
 def test_a_header_that_cannot_carry_ids_is_refused(serve, name):
     with pytest.raises(RuntimeError, match="option request_id_header: "):
         serve(request_id_header=name)

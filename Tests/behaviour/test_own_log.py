@@ -33,6 +33,8 @@ def test_a_line_reaches_the_error_log(serve, tmp_path):
         ("two\nlines\r\n", "two\\x0alines\\x0d\\x0a"),
         ("\x1b[31m\x7f", "\\x1b[31m\\x7f"),
         ("tab\tstays", "tab\tstays"),
+        ("\x9b31mred \x80\x9f\xa0", "\\xc2\\x9b31mred \\xc2\\x80\\xc2\\x9f\xc2\xa0"),
+        ("a\u2028b\u2029c\u202ad", "a\\xe2\\x80\\xa8b\\xe2\\x80\\xa9c\xe2\x80\xaad"),
         ("", ""),
     ],
 )
@@ -84,3 +86,55 @@ def test_lines_of_many_threads_come_one_at_a_time(serve, tmp_path):
     wait_until(lambda: path.read_text().count("\n") >= 200, "200 lines")
     lines = [line for line in path.read_text().splitlines() if "starting up" not in line]
     assert len([line for line in lines if line in {name * 300 for name in "abcd"}]) == 200
+
+
+# ---- options
+
+
+@pytest.mark.parametrize("option", ["access_log", "error_log"])
+@pytest.mark.parametrize(
+    "value",
+    ["stdout", "OFF", " off", "none", "-", "True", "false", "on ", "\tno", "NULL", "Stderr", "FD:3", " "],
+)
+def test_a_mistyped_word_is_no_file(serve, option, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match=f"EVY_E_VALUE: : option {option}: .* is not off, stderr, fd:N"):
+        serve(**{option: value})
+
+
+@pytest.mark.parametrize("value", ["fd:-0", "fd:", "fd: 1", "fd:1x", "fd:99999999999"])
+def test_a_descriptor_is_a_plain_number(serve, value):
+    with pytest.raises(RuntimeError, match="EVY_E_VALUE: : option error_log: "):
+        serve(error_log=value)
+
+
+@pytest.mark.parametrize("option", ["access_log", "error_log", "access_log_format", "threads"])
+def test_a_value_that_is_not_utf8_is_refused(serve, option, tmp_path):
+    """It would else become another one, a file of another name for example."""
+    with pytest.raises(RuntimeError, match=f"EVY_E_VALUE: : option {option}: the value is not UTF-8"):
+        serve(**{option: f"{tmp_path}/caf\udce9"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_that_is_not_utf8_is_refused(serve, tmp_path):
+    with pytest.raises(RuntimeError, match="EVY_E_VALUE: : cannot read address .*: it is not UTF-8"):
+        serve(listen=[f"unix:{tmp_path}/caf\udce9"])
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- rotation
+
+
+@pytest.mark.parametrize("blocked", ["access", "error"])
+def test_a_log_that_cannot_be_opened_anew_keeps_no_other_from_it(serve, tmp_path, blocked):
+    logs = {name: tmp_path / name for name in ("access", "error")}
+    server = serve(callbacks=False, access_log=str(logs["access"]), error_log=str(logs["error"]))
+    for path in logs.values():
+        path.rename(f"{path}.1")
+    logs[blocked].mkdir()
+    assert server.command("reopen") == "EVY_E_IO"
+    with Connection(server) as connection:
+        connection.get("/log?level=1&text=after")
+    for name in logs:
+        place = tmp_path / (f"{name}.1" if name == blocked else name)
+        wait_until(lambda: "after" in place.read_text(), f"a line in {place}")

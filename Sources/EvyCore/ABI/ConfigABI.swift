@@ -39,8 +39,10 @@ public func evy_config_set(
         guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
         return fail(config, Status.badArgument, "option value is NULL")
     }
-    let text = String(cString: value)
-    return set(cfg, key) { (options, name) throws(OptionError) in try options.set(name, text) }
+    return set(cfg, key) { (options, name) throws(OptionError) in
+        guard let text = String(validatingCString: value) else { throw Options.notUTF8(name) }
+        try options.set(name, text)
+    }
 }
 
 @implementation @_cdecl("evy_config_set_int")
@@ -124,7 +126,10 @@ public func evy_config_listen(
 ) -> evy_status {
     guard let config = Handle.object(cfg, ConfigHandle.self) else { return Status.badArgument }
     guard let address else { return fail(config, Status.badArgument, "address is NULL") }
-    let text = String(cString: address)
+    guard let text = String(validatingCString: address) else {
+        let shown = OptionValue.quoted(String(cString: address))
+        return fail(config, Status.value, "cannot read address \(shown): it is not UTF-8")
+    }
     let parsed: ListenAddress
     do throws(ListenAddressError) { parsed = try ListenAddress(text) } catch {
         return fail(config, Status.value, "cannot read address \"\(text)\": \(error.reason)")

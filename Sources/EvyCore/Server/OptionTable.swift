@@ -267,6 +267,12 @@ extension Options {
     return "\(OptionValue.quoted(value)) begins or ends with a space"
 }
 
+/// What the library reads in its own places, or the host's programs take for something else (HTTP_PROXY).
+private let meaningfulHeaders: Set<String> = [
+    "forwarded", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "proxy", "proxy-authorization",
+    "range", "traceparent",
+]
+
 /// The name of a header that means nothing else to the library. An underscore would be dropped from environ.
 @Sendable private func requestIDHeaderFault(_ value: String) -> String? {
     if value.isEmpty { return nil }
@@ -274,7 +280,8 @@ extension Options {
     guard isName else { return "\(OptionValue.quoted(value)) is not the name of a header" }
     let bytes = Array(value.utf8)
     let known = KnownField.named(bytes.span.bytes, ByteRange(0, bytes.count))
-    return known == .other ? nil : "\(OptionValue.quoted(value)) is a header with a meaning of its own"
+    return known == .other && !meaningfulHeaders.contains(value.lowercased())
+        ? nil : "\(OptionValue.quoted(value)) is a header with a meaning of its own"
 }
 
 /// SCRIPT_NAME is empty or begins with "/" and does not end with it: PATH_INFO brings the next one.

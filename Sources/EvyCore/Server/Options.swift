@@ -105,7 +105,7 @@ struct Options: Sendable {
             self[keyPath: path] = value
         case .log(let path):
             guard let destination = LogDestination(value) else {
-                throw row.error("\(OptionValue.quoted(value)) is not off, stderr, fd:N or a file")
+                throw row.error(LogDestination.fault(value))
             }
             self[keyPath: path] = destination
         case .choice(let choice):
@@ -153,6 +153,11 @@ struct Options: Sendable {
             let low = OptionValue.sizeText(Int64(writeLowWater))
             throw OptionError(option: "write_low_water", "\(low) is above write_high_water, \(high)")
         }
+    }
+
+    /// Bytes that are no text: to mend them would be to set something else, a file of another name.
+    static func notUTF8(_ key: String) -> OptionError {
+        find(key)?.error("the value is not UTF-8") ?? OptionError(unknown: key)
     }
 
     static func find(_ key: String) -> OptionRow? {

@@ -163,6 +163,10 @@ import Testing
             "error_log", "fd:9999999999",
             "option error_log: \"fd:9999999999\" is not off, stderr, fd:N or a file"
         ),
+        (
+            "error_log", "OFF",
+            "option error_log: \"OFF\" is not off, stderr, fd:N or a file; fd:1 is stdout, ./NAME any file"
+        ),
         ("error_log", "/a\0b", "option error_log: the value holds a NUL byte"),
         ("access_log_format", "%(ip)s", "option access_log_format: unknown field \"ip\""),
         ("server_header", "a\r\nX: y", "option server_header: \"a??X: y\" holds a control byte"),
@@ -275,5 +279,7 @@ import Testing
         #expect(LogDestination("fd:17")?.text == "fd:17")
         #expect(LogDestination("./off") == .path("./off"))
         #expect(LogDestination("fd:x") == nil)
+        #expect(LogDestination("fd:-0") == nil)
+        #expect(LogDestination("off.log") == .path("off.log"))
     }
 }
