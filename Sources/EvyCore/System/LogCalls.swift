@@ -68,7 +68,7 @@ enum LogCalls {
     }
 
     /// A second open file description for the pipe or terminal, so that O_NONBLOCK is ours alone. nil where
-    /// the kernel refuses (no /proc, another user's terminal, a pipe whose reader has left).
+    /// the kernel refuses (no /proc, another user's terminal, a FIFO whose reader has left).
     private static func reopen(_ number: Int32) -> Int32? {
         let flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
         let own = retrying { "/proc/self/fd/\(number)".withCString { Glibc.open($0, flags) } }
