@@ -49,6 +49,16 @@ def test_a_full_disk_loses_lines_and_tells_how_many(serve, small_disk):
     assert 0 < lost < 1600, report
 
 
+def test_lines_that_waited_for_room_come_though_nothing_happens(serve, small_disk):
+    log, ballast = small_disk / "access.log", small_disk / "ballast"
+    ballast.write_bytes(bytes(240 << 10))
+    server = serve("--quiet", access_log=str(log))
+    ask(server, 200)
+    assert log.read_bytes().count(b"\n") < 200
+    ballast.unlink()
+    wait_until(lambda: log.read_bytes().count(b"\n") == 200, "the lines that waited")
+
+
 def test_the_error_log_on_a_full_disk_harms_nobody(serve, small_disk):
     log = small_disk / "error.log"
     (small_disk / "ballast").write_bytes(bytes(252 << 10))
