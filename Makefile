@@ -8,8 +8,8 @@ BUILD := .build/release
 # What the Swift toolchain and the library need beside themselves on a bare Debian 12.
 NEEDED := gcc libc6-dev libstdc++-12-dev libgcc-12-dev binutils git ca-certificates tzdata zlib1g-dev \
     libcurl4 libedit2 libsqlite3-0 libxml2 libz3-4 libncurses6 libssl-dev pkg-config curl
-TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-venv python3-prometheus-client openssl \
-    valgrind strace iproute2
+TEST_NEEDED := g++ cmake ninja-build python3 python3-pytest python3-pytest-xdist python3-venv \
+    python3-prometheus-client openssl valgrind strace iproute2
 
 .PHONY: run lib test conformance fuzz resources stress soak tools fuzz-abi install differential bench tls-scan hostile options format clean
 

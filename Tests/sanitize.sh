@@ -23,4 +23,4 @@ fi
 export CC EVY_LIB_DIR EVY_CFLAGS
 Tests/Stress/run.sh 5 8
 [ "$1" != thread ] || Tests/ABI/thread.sh 20
-exec Tests/pytest.sh Tests/behaviour
+exec Tests/pytest.sh Tests/behaviour -n 3
