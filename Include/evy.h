@@ -575,7 +575,7 @@ EVY_API int32_t evy_req_gone(evy_req *req);
 /* Declared length in bytes; 0: no body; -1: not known (chunked), or NULL. */
 EVY_API int64_t evy_body_length(evy_req *req);
 /* The whole body, where the library has taken it; NULL: it has to be read, or NULL handle.
- * *len is set. */
+ * *len is set.  From then on evy_body_on_data gives EVY_E_STATE. */
 EVY_API const void *evy_body_buffer(evy_req *req, size_t *len);
 /* Pull up to cap bytes: > 0 bytes, 0 at the end, < 0 error.  Waits at most wait_ms for
  * the first byte (inside a handler the loop moves on meanwhile; with threads=1, with one
@@ -737,7 +737,7 @@ enum {
   EVY_END_ABORTED = 6,       /* "aborted": evy_resp_abort */
   EVY_END_SHUTDOWN = 7,      /* "shutdown": cut at the end of the grace */
   EVY_END_LIMIT = 8,         /* "limit": max_body_size */
-  EVY_END_PROTOCOL = 9,      /* "protocol": its body was malformed */
+  EVY_END_PROTOCOL = 9,      /* "protocol": its body, or its TLS, was malformed */
   EVY_END_IO = 10,           /* "io": any other error of the connection */
   EVY_END_UPGRADED = 11      /* "upgraded": the host took the connection over */
 };

@@ -244,6 +244,20 @@ def test_pattern_is_what_a_client_that_waits_before_reading_gets(serve):
         assert connection.response().body == pattern(1000000)
 
 
+def test_who_reads_a_unix_socket_slowly_gets_it_all(serve, tmp_path):
+    """Its kernel tells of room when most of the queue is free, and acknowledges nothing."""
+    path = tmp_path / "evy.sock"
+    server = serve(listen=[f"unix:{path}"], write_timeout=SHORT_TEXT)
+    with Connection(address=str(path), family=socket.AF_UNIX) as connection:
+        connection.send(raw_request("GET", "/streamed?n=400000", ["Connection: close"]))
+        received, until = b"", time.monotonic() + 4 * SHORT
+        while time.monotonic() < until:
+            received += connection.socket.recv(4000)
+            time.sleep(SHORT / 20)
+        assert (received + connection.rest()).endswith(pattern(400_000))
+    assert server.counters()['evy_timeouts_total{deadline="write"}'] == 0
+
+
 def test_a_request_that_came_just_before_the_idle_deadline_is_answered(serve):
     """Its connection is not idle any more, though its handler may have the loop when the deadline passes."""
     idle = 0.2 * FACTOR

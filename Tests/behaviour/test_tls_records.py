@@ -2,8 +2,8 @@
 # test_tls_records - records that TLS allows and hardly anybody sends: cut, split and without end.
 
 import pytest
-from support import SANITIZED, Closed, Connection, Reset, pattern, raw_request, wait_until
-from tlsclient import VERSION_12, VERSION_13, Client
+from support import PATIENCE, SANITIZED, Closed, Connection, Reset, pattern, raw_request, wait_until
+from tlsclient import DATA, VERSION_12, VERSION_13, Client, record
 from tlsrecords import KEY_UPDATE, Records
 
 VERSIONS = pytest.mark.parametrize("version", [VERSION_12, VERSION_13], ids=["1.2", "1.3"])
@@ -48,6 +48,66 @@ def test_who_asks_for_renegotiation_on_and_on_costs_no_memory(serve, where):
             pass
         server.settled(evy_connections_open=0)
         assert SANITIZED or server.resident_bytes() - before < 8 << 20
+
+
+def test_what_tls_has_to_say_to_a_taken_connection_waits_no_longer_than_output(serve):
+    """It fills the socket, and the client reads nothing: its host would wait for room for ever."""
+    server = serve(tls=True, write_timeout="1s")
+    with Records(server, VERSION_12, rcvbuf=4096) as client:
+        client.socket.sendall(client.data(raw_request("GET", "/take?how=inline")))
+        server.expect("call", step="take")
+        start, asked, answered = server.counters(), 0, 0
+        # Until the answers to one turn's asks wait; far from as many as would end it by themselves.
+        while answered >= asked - 500:
+            asks = [client.handshake_record(HELLO_REQUESTED) for _ in range(500)]
+            client.socket.sendall(b"".join(asks))
+            asked += len(asks)
+            received = start["evy_received_bytes_total"] + asked * len(asks[0])
+            found = server.settled(evy_received_bytes_total=received)
+            answered = (found["evy_sent_bytes_total"] - start["evy_sent_bytes_total"]) / 31
+        server.settled(evy_connections_open=0)
+    assert server.counters()['evy_timeouts_total{deadline="write"}'] == 1
+
+
+@VERSIONS
+@pytest.mark.parametrize("what", ["stop", "newcomer"])
+def test_who_has_sent_a_part_of_a_record_is_not_idle(serve, version, what):
+    server = serve(tls=True, max_connections="1")
+    with Client(server, version) as client:
+        client.handshake().send(raw_request("GET", "/hello"))
+        assert client.response().status == 200
+        before = server.counters()["evy_received_bytes_total"]
+        request = client.write(raw_request("GET", "/hello", ["X-Long: " + 3000 * "y"])).take()
+        client.socket.sendall(request[:1400])
+        server.settled(evy_received_bytes_total=before + 1400)
+        if what == "stop":
+            assert server.command("stop", 0, PATIENCE * 1000) == "EVY_OK"
+        else:
+            newcomer = Connection(server, tls=False)
+            server.settled(evy_accept_pauses_total=1)
+            newcomer.reset()
+        client.socket.sendall(request[1400:])
+        assert client.response().status == 200
+
+
+@VERSIONS
+def test_a_record_that_is_never_completed_has_the_time_of_a_head(serve, version):
+    server = serve(tls=True, header_timeout="500ms", idle_timeout="600s")
+    with Client(server, version) as client:
+        client.handshake().send(raw_request("GET", "/hello"))
+        assert client.response().status == 200
+        client.socket.sendall(client.write(raw_request("GET", "/hello")).take()[:-1])
+        server.settled(evy_connections_open=0)
+
+
+@VERSIONS
+def test_a_record_that_is_no_tls_in_a_body_is_told_as_broken(serve, version):
+    server = serve(tls=True, body="stream")
+    with Client(server, version) as client:
+        client.handshake().send(b"POST /pull HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nsome")
+        server.settled(evy_requests_total=1)
+        client.socket.sendall(record(DATA, bytes(60)))
+        assert server.expect("hook", name="figures")["end"] == "protocol"
 
 
 def test_a_request_behind_half_a_key_update_is_told_as_broken(serve):

@@ -5,6 +5,7 @@
 //   fork N     N children one after the other, each uses what it must not: how many found all refused
 //   read N     N children, which read what a request was while a thread of the parent does so too
 //   tls N      N children, which ask a TLS object while a thread of the parent changes it
+//   renew N    N children that fork while a thread of theirs uses TLS objects for the first time
 //   serve N    N children, each with a server of its own made of the parent's configuration
 //   hold       a child that stays, with copies of every descriptor, until
 //   release    lets it go
@@ -141,6 +142,38 @@ static int read_kept(void) {
 /* TLS objects survive a fork: the child's is its own. (What changes it goes through OpenSSL, which has locks
  * of its own.) */
 static int ask_tls(void) { return strstr(evy_tls_error(tls), "tickets") == NULL; }
+
+enum { TLS_MANY = 2000 };
+static evy_tls *many[TLS_MANY];
+
+static void *ask_all(void *unused) {
+  atomic_store(&is_busy, true);
+  for (int i = 0; i < TLS_MANY; i++) {
+    evy_tls_error(many[i]);
+  }
+  return unused;
+}
+
+/* The child of the child finds each object as its parent's thread left it. */
+static int fork_while_asking(void) {
+  pthread_t asking;
+  int status = 0;
+  atomic_store(&is_busy, false);
+  pthread_create(&asking, NULL, ask_all, NULL);
+  while (!atomic_load(&is_busy)) {
+  }
+  for (volatile int spin = getpid() % 100 * 30; spin > 0; spin--) {
+  }
+  pid_t own = fork();
+  if (own == 0) {
+    alarm(PATIENCE_MS / 1000);
+    ask_all(NULL);
+    _exit(0);
+  }
+  pthread_join(asking, NULL);
+  waitpid(own, &status, 0);
+  return status != 0;
+}
 
 /* ---- in the parent ----------------------------------------------------------------- */
 
@@ -286,6 +319,14 @@ int main(int argc, char **argv) {
       evy_tls_set(tls, "tickets", "no number");
       fork_beside(count, ask_tls, change_on);
       evy_tls_free(tls);
+    } else if (strcmp(name, "renew") == 0) {
+      for (int i = 0; i < TLS_MANY; i++) {
+        many[i] = evy_tls_new();
+      }
+      fork_often(count, fork_while_asking);
+      for (int i = 0; i < TLS_MANY; i++) {
+        evy_tls_free(many[i]);
+      }
     } else if (strcmp(name, "serve") == 0) {
       fork_often(count, serve_in_child);
     } else if (strcmp(name, "hold") == 0) {

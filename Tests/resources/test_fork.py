@@ -136,6 +136,12 @@ def test_a_child_goes_on_with_a_tls_object_whoever_held_its_lock(forks):
     assert forks().tell(f"tls {COUNT}") == f"{COUNT} 0"
 
 
+def test_a_child_of_a_child_goes_on_with_tls_objects_too(forks):
+    """Its parent's thread was about to make a lock anew; one fork in some hundreds comes at that moment."""
+    count = 6 * COUNT
+    assert forks().tell(f"renew {count}") == f"{count} 0"
+
+
 @pytest.mark.parametrize("how", ["exit", "use", "return"])
 def test_a_handler_forks(forks, how):
     """Its child may do what it likes, also return: the request is the parent's."""

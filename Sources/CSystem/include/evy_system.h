@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -236,6 +237,15 @@ static inline int64_t evy_tcp_bytes_acked(int fd) {
     if (getsockopt(fd, IPPROTO_TCP, 11 /* TCP_INFO */, info, &n) < 0 || n < 128) return -1;
     memcpy(&acked, info + 120, sizeof acked);
     return (int64_t)acked;
+}
+
+/* Grows as the peer takes what it was sent: acknowledged bytes; of a unix socket less what still lies in
+ * its queue (SIOCOUTQ), which only reading shortens. */
+static inline int64_t evy_taken_mark(int fd) {
+    int64_t acked = evy_tcp_bytes_acked(fd);
+    int queued = 0;
+    if (acked >= 0) return acked;
+    return ioctl(fd, 0x5411 /* SIOCOUTQ */, &queued) == 0 ? -(int64_t)queued : -1;
 }
 
 /* ---- time ---- */

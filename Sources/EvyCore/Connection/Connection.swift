@@ -72,8 +72,10 @@ struct Connection: ~Copyable {
     }
     /// Bytes of answers ahead of the current exchange's own are still to be sent.
     var owesEarlier: Bool { firstUnsent != nil || silentBytes > 0 }
+    /// A part of a TLS record has come: of the next request, most likely.
+    var holdsRecord: Bool { tls?.pointee.session.holdsInput ?? false }
     var isIdle: Bool {
-        current == nil && isDrained
+        current == nil && isDrained && !holdsRecord
             && flags.isSubset(of: [.proxyHeader, .pipelines, .headAhead])
     }
 }

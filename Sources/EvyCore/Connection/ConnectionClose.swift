@@ -18,7 +18,7 @@ extension UnsafeMutablePointer<Reactor> {
         // The rest of a record that has come in part would get our answer reset as well.
         let mayFollow =
             connection.pointee.flags.contains(.inputLost) || !connection.pointee.input.isEmpty
-            || connection.pointee.tls?.pointee.session.holdsInput ?? false
+            || connection.pointee.holdsRecord
         let mustLinger =
             mayFollow && !connection.pointee.flags.contains(.peerClosed)
             || SystemCalls.hasInput(connection.pointee.descriptor)

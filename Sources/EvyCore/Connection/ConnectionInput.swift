@@ -101,10 +101,12 @@ extension UnsafeMutablePointer<Reactor> {
         switch Int32(truncatingIfNeeded: error) {
         case 0: return peerClosed(connection)
         case EAGAIN:
-            // A handshake that ended without a request: from here on a head is waited for.
+            // A handshake that ended without a request, or a record of one that came in part: from here on a
+            // head is waited for.
             let isFresh =
                 connection.pointee.wait == .handshake && !connection.pointee.flags.contains(.handshaking)
-            if isFresh { settle(connection) }
+            let isBegun = connection.pointee.wait == .idle && connection.pointee.holdsRecord
+            if isFresh || isBegun { settle(connection) }
             // Something came that was no request, and it looked busy as long.
             if pointee.isAcceptPaused, connection.pointee.isIdle { resumeAccept(idling: connection) }
             return true

@@ -102,7 +102,7 @@ extension UnsafeMutablePointer<Reactor> {
         switch Int32(truncatingIfNeeded: error) {
         case EAGAIN: return block(connection, progressed: false)
         case EPIPE: fail(connection, .clientClosed)
-        case EPROTO: fail(connection, .protocolError)
+        case EPROTO where connection.pointee.tls != nil: fail(connection, .protocolError)
         case ECONNRESET, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH: fail(connection, .clientReset)
         default: fail(connection, .io)
         }

@@ -65,7 +65,7 @@ extension UnsafeMutablePointer<Reactor> {
         }
         var count = 0
         let progress = state.pointee.session.read(into: room, count: &count)
-        state.pointee.isSparse = count < received / 8
+        state.pointee.isSparse = received >= Self.sparseReceiveMax && count < received / 8
         let sent = sendCipher(connection, state, rooms.output)
         guard sent >= 0 else { return sent }
         if count > 0 {
@@ -79,7 +79,11 @@ extension UnsafeMutablePointer<Reactor> {
         case .closed: return 0
         case .failed(let failure):
             logDebug { "\(connection.pointee.peer.text) \(failure.text)" }
-            return failure.kind == .truncated || failure.kind == .abandoned ? 0 : -Int(EIO)
+            switch failure.kind {
+            case .truncated, .abandoned: return 0
+            case .ours: return -Int(EIO)
+            default: return -Int(EPROTO)
+            }
         }
     }
 

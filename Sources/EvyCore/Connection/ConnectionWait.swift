@@ -17,7 +17,7 @@ extension UnsafeMutablePointer<Reactor> {
             connection.pointee.waitMark = 0
         case .write:
             milliseconds = settings.writeLookMilliseconds
-            connection.pointee.waitMark = SystemCalls.bytesAcked(connection.pointee.descriptor)
+            connection.pointee.waitMark = SystemCalls.takenMark(connection.pointee.descriptor)
             connection.pointee.stalledSince = nowMilliseconds
         case .linger, .unreadBody: milliseconds = settings.lingerTimeout
         }
@@ -48,7 +48,7 @@ extension UnsafeMutablePointer<Reactor> {
             case .hooking, .finished: due = .nothing
             }
         } else {
-            due = connection.pointee.requests == 0 ? .head : .idle
+            due = connection.pointee.requests == 0 || connection.pointee.holdsRecord ? .head : .idle
         }
         // A head must be complete in its time however often a byte of it comes; a body goes by windows.
         let isRunning: Bool
@@ -120,13 +120,17 @@ extension UnsafeMutablePointer<Reactor> {
     /// otherwise count as progress, and double the client's time.
     private func expireWrite(_ connection: ConnectionRef) {
         let settings = pointee.settings
-        if SystemCalls.bytesAcked(connection.pointee.descriptor) > connection.pointee.waitMark {
+        if SystemCalls.takenMark(connection.pointee.descriptor) > connection.pointee.waitMark {
             return wait(connection, .write)
         }
         let deadline = connection.pointee.stalledSince &+ settings.writeTimeout
         guard nowMilliseconds < deadline else {
             countTimeout(.write)
-            return fail(connection, .writeTimeout)
+            // All but close_notify is with the kernel, and told as sent: it may still deliver it.
+            let isSent =
+                connection.pointee.flags.contains(.closing) && connection.pointee.current == nil
+                && !connection.pointee.owesEarlier
+            return isSent ? close(connection) : fail(connection, .writeTimeout)
         }
         let look = nowMilliseconds &+ settings.writeLookMilliseconds
         loop.pointee.deadlines.set(connection.pointee.index, deadline: min(deadline, look))

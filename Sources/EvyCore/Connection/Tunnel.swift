@@ -201,12 +201,10 @@ extension UnsafeMutablePointer<Reactor> {
                 return finishTunnel(connection, exchange)
             }
             isDrained = sayGoodbye(connection)
-            if isDrained {
-                SystemCalls.shutdownWriting(connection.pointee.descriptor)
-            } else {
-                wait(connection, .write)
-            }
+            if isDrained { SystemCalls.shutdownWriting(connection.pointee.descriptor) }
         }
+        // What TLS itself had to say may be all that waits for room.
+        if !isDrained, connection.pointee.wait != .write { wait(connection, .write) }
         var own: EventSet = []
         if isDrained, !tunnel.pointee.isHostDone { own.insert(.readable) }
         if !tunnel.pointee.toHost.isEmpty { own.insert(.writable) }

@@ -21,8 +21,14 @@ extension Server {
             neediest.isManned.store(true, ordering: .relaxed)
             return neediest
         }
-        defer { gate.withLock { loop.lentCount -= 1 } }
-        guard loop.crew.lend() else { throw ServerError(kind: .noMemory, text: "out of memory") }
+        let isServed = loop.crew.lend()
+        gate.withLock {
+            loop.lentCount -= 1
+            if !isServed, loop.lentCount == 0 {
+                loop.isManned.store(loop.crew.makesThreads, ordering: .relaxed)
+            }
+        }
+        guard isServed else { throw ServerError(kind: .noMemory, text: "out of memory") }
     }
 
     var isAskedForShort: Bool { shortAskers.load(ordering: .relaxed) > 0 }

@@ -12,9 +12,8 @@ internal import Synchronization
 ///
 /// Thread: any.
 final class ForkGate: @unchecked Sendable {
-    private static let isRenewed = UInt32.max
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    /// Of the process that it was made or renewed in; `isRenewed` while a thread sees to that.
+    /// Of the process that it was made or renewed in; marked while a thread of that process sees to it.
     private let generation: Atomic<UInt32>
 
     init() {
@@ -45,12 +44,14 @@ final class ForkGate: @unchecked Sendable {
 
     private func renew() {
         let wanted = ForkWatch.generation
+        let marked = wanted | 1 << 31
         while true {
             let seen = generation.load(ordering: .acquiring)
             if seen == wanted { return }
-            if seen != Self.isRenewed,
+            // Another mark is of a parent that forked in the midst of this.
+            if seen != marked,
                 generation.compareExchange(
-                    expected: seen, desired: Self.isRenewed, ordering: .acquiringAndReleasing
+                    expected: seen, desired: marked, ordering: .acquiringAndReleasing
                 ).exchanged
             {
                 pthread_mutex_init(mutex, nil)

@@ -111,6 +111,9 @@ enum SystemCalls {
     /// Bytes of this connection that the peer's TCP has acknowledged, -1 where unknown.
     static func bytesAcked(_ fd: Int32) -> Int64 { evy_tcp_bytes_acked(fd) }
 
+    /// Says nothing by itself, but is greater once the peer has taken more of what it was sent.
+    static func takenMark(_ fd: Int32) -> Int64 { evy_taken_mark(fd) }
+
     static func localAddress(_ fd: Int32) -> evy_address {
         var address = evy_address()
         _ = evy_socket_name(fd, &address)
