@@ -7,10 +7,11 @@ internal import Glibc
 extension Server {
     /// Answers one request in a task of its own.
     ///
-    /// The task is cancelled when the client has gone, or the request is over for another reason. A handler
-    /// that throws, or returns without an answer, is answered 500 by the library, and the outcome is
-    /// `.handlerError`. What it threw goes to `Options.onLog`, or to standard error, unless it only says that
-    /// the client has gone.
+    /// The task is cancelled when the client has gone, or the request is over for another reason.
+    ///
+    /// A handler that throws, or returns without an answer, is answered 500 by the library, and the outcome
+    /// is `.handlerError`. What it threw goes to the server's own log, `Options.onLog` or option error_log,
+    /// unless it only says that the client has gone.
     public typealias AsyncHandler = @Sendable (_ request: AsyncRequest) async throws -> Void
 
     /// Opens the listeners, as `init(on:options:handler:)`; each request gets a task.
@@ -20,10 +21,7 @@ extension Server {
     public convenience init(
         taskPerRequestOn listeners: Listener..., options: Options = Options(), handler: @escaping AsyncHandler
     ) throws(EvyError) {
-        let service = Service({ _ in }, options.onLog)
-        try self.init(on: listeners, options: options) { request in
-            AsyncRequest.begin(request, handler, service)
-        }
+        try self.init(on: listeners, options: options) { request in AsyncRequest.begin(request, handler) }
     }
 
     /// Starts, and returns when the server has stopped. A cancelled task stops it: requests get `grace` to
@@ -101,9 +99,7 @@ public final class AsyncRequest: Sendable {
     /// Head, environ, body and everything else that does not wait.
     public var request: Request { _read { yield pending.request } }
 
-    static func begin(
-        _ request: borrowing Request, _ handler: @escaping Server.AsyncHandler, _ service: Service
-    ) {
+    static func begin(_ request: borrowing Request, _ handler: @escaping Server.AsyncHandler) {
         let own = AsyncRequest(request)
         // A hook for every end; the notice comes earlier, while the task still holds the request.
         try? request.onComplete { [weak own] _, _ in own?.end() }
@@ -120,7 +116,7 @@ public final class AsyncRequest: Sendable {
             } catch is CancellationError where own.request.isGone {
                 // The same.
             } catch {
-                service.tell("handler of \(own.request.method) \(own.request.target) failed: \(error)")
+                own.request.logFailure(error)
             }
         }
         let isOver = own.progress.withLock { progress in

@@ -2,7 +2,6 @@
 // Configuration - turns options, listeners and closures into an evy_config, and that into a server.
 // Room: Evy (the Swift face).
 internal import CEvy
-internal import Glibc
 
 /// Ownership: owns an evy_config until deinit; servers made from it do not need it.
 struct Configuration: ~Copyable {
@@ -56,15 +55,11 @@ struct Configuration: ~Copyable {
     }
 }
 
-/// The handler, and where its errors are told.
+/// The handler, and what becomes of its errors.
 struct Service: Sendable {
     private let handler: Server.Handler
-    private let onLog: LogLine?
 
-    init(_ handler: @escaping Server.Handler, _ onLog: LogLine?) {
-        self.handler = handler
-        self.onLog = onLog
-    }
+    init(_ handler: @escaping Server.Handler) { self.handler = handler }
 
     func answer(_ request: borrowing Request) {
         do {
@@ -72,18 +67,21 @@ struct Service: Sendable {
         } catch let error as EvyError where error.code == .gone {
             // The client left; its outcome and the access line say so.
         } catch {
-            tell("handler of \(request.method) \(request.target) failed: \(error)")
+            request.logFailure(error)
         }
     }
+}
 
-    func tell(_ text: String) {
-        if let onLog {
-            onLog(.error, text)
-            return
+extension Request {
+    /// By the library: its log takes one line at a time, and nothing of a client can end or forge one.
+    func logFailure(_ error: any Error) {
+        var line = "handler of \(method) \(target) failed: \(error)"
+        line.withUTF8 { bytes in
+            _ = bytes.withMemoryRebound(to: CChar.self) {
+                evy_server_log(
+                    evy_req_server(handle), Options.LogLevel.error.rawValue, $0.baseAddress, $0.count)
+            }
         }
-        // One write: lines of several threads do not mix.
-        var line = text + "\n"
-        line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 }
 

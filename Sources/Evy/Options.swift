@@ -37,7 +37,7 @@ public struct Options: Sendable {
     /// Pairs that every request's environ gets ahead of its own.
     public var environ: [String: String] = [:]
 
-    /// The server's own lines, without line ends, instead of option error_log.
+    /// The server's own lines, errors of handlers among them, without line ends, instead of option error_log.
     ///
     /// Thread: any of the library's, one at a time. Must not block.
     public var onLog: (@Sendable (_ level: LogLevel, _ text: String) -> Void)?

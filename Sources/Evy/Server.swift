@@ -21,8 +21,8 @@ public final class Server: @unchecked Sendable {
     /// Answers one request. It may block: other requests go on, up to `Options.threads` side by side.
     ///
     /// A handler that throws, or returns without an answer and without having kept the request, is answered
-    /// 500 by the library, and the outcome is `.handlerError`. What it threw goes to `Options.onLog`, or to
-    /// standard error, unless it only says that the client has gone.
+    /// 500 by the library, and the outcome is `.handlerError`. What it threw goes to the server's own log,
+    /// `Options.onLog` or option error_log, unless it only says that the client has gone.
     public typealias Handler = @Sendable (_ request: borrowing Request) throws -> Void
 
     let handle: OpaquePointer
@@ -41,7 +41,7 @@ public final class Server: @unchecked Sendable {
             if let policy = try configuration.listen(listener) { policies.append(policy) }
         }
         self.policies = policies
-        try configuration.answer(with: Service(handler, options.onLog))
+        try configuration.answer(with: Service(handler))
         handle = try configuration.makeServer()
     }
 
