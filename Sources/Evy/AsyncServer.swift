@@ -7,7 +7,9 @@ internal import Glibc
 extension Server {
     /// Answers one request in a task of its own.
     ///
-    /// The task is cancelled when the client has gone, or the request is over for another reason.
+    /// The task is cancelled when the client has gone, or the request is over for another reason. A closure
+    /// `onCancel` of `withTaskCancellationHandler` runs on the loop's thread then, and must not block. The
+    /// library's notice of a client that leaves is in use for that: `Request.onGone` throws `.wrongState`.
     ///
     /// A handler that throws, or returns without an answer, is answered 500 by the library, and the outcome
     /// is `.handlerError`. What it threw goes to the server's own log, `Options.onLog` or option error_log,
@@ -101,10 +103,17 @@ public final class AsyncRequest: Sendable {
 
     static func begin(_ request: borrowing Request, _ handler: @escaping Server.AsyncHandler) {
         let own = AsyncRequest(request)
-        // A hook for every end; the notice comes earlier, while the task still holds the request.
-        try? request.onComplete { [weak own] _, _ in own?.end() }
+        // A hook for every end; the notice comes earlier, while the task still holds the request. The handler
+        // may have ended, and left its writer to another task, which waits for room.
+        try? request.onComplete { [weak own, room = own.room] _, _ in
+            own?.end()
+            room.openForGood()
+        }
         do throws(EvyError) {
-            try request.onGone { [weak own] _ in own?.end() }
+            try request.onGone { [weak own, room = own.room] _ in
+                own?.end()
+                room.openForGood()
+            }
         } catch {
             own.end()
         }

@@ -70,11 +70,19 @@ extension Request {
     public func onBody(
         _ next: @escaping @Sendable (_ request: borrowing Request, _ event: BodyEvent) -> Void
     ) throws(EvyError) {
-        let listener = BodyListener(next, retain())
+        try onBody(keeping: retain(), next)
+    }
+
+    /// `hold` is let go with the body or the request; nil: whoever else keeps the request has to.
+    func onBody(
+        keeping hold: PendingRequest?,
+        _ next: @escaping @Sendable (_ request: borrowing Request, _ event: BodyEvent) -> Void
+    ) throws(EvyError) {
+        let listener = BodyListener(next, hold)
         do throws(EvyError) {
             // The body may never reach its end, for example when the answer comes first: then the hook
             // lets go.
-            try onComplete { _, _ in listener.letGo() }
+            if hold != nil { try onComplete { _, _ in listener.letGo() } }
             try checked(
                 evy_body_on_data(
                     handle,
@@ -122,12 +130,12 @@ private final class Kept<State>: @unchecked Sendable {
     init(_ state: State) { self.state = state }
 }
 
-/// Keeps the request until its body, or the request itself, is over.
+/// Keeps the request, where it is to, until its body, or the request itself, is over.
 private final class BodyListener: Sendable {
     private let next: @Sendable (borrowing Request, BodyEvent) -> Void
     private let hold: Locked<PendingRequest?>
 
-    init(_ next: @escaping @Sendable (borrowing Request, BodyEvent) -> Void, _ hold: PendingRequest) {
+    init(_ next: @escaping @Sendable (borrowing Request, BodyEvent) -> Void, _ hold: PendingRequest?) {
         self.next = next
         self.hold = Locked(hold)
     }

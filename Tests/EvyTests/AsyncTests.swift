@@ -5,36 +5,6 @@ internal import Glibc
 internal import Synchronization
 internal import Testing
 
-/// A client on a thread of its own: it blocks, and the tasks of the handlers need the pool's threads.
-private func client<Value: Sendable>(
-    _ talk: @escaping @Sendable () throws -> Value
-) async throws -> Value {
-    try await withCheckedThrowingContinuation { continuation in
-        do {
-            pthread_detach(try spawnThread { continuation.resume(with: Result { try talk() }) })
-        } catch { continuation.resume(throwing: error) }
-    }
-}
-
-private func serving(
-    body: Options.BodyMode = .stream, highWater: Int? = nil, log: Collector<String> = Collector(),
-    _ handler: @escaping Server.AsyncHandler
-) throws -> Server {
-    var options = Options()
-    options.body = body
-    options.onLog = { _, text in log.add(text) }
-    if let highWater { (options.writeHighWater, options.writeLowWater) = (highWater, highWater / 4) }
-    let server = try Server(taskPerRequestOn: .tcp("127.0.0.1", port: 0), options: options, handler: handler)
-    try server.start()
-    return server
-}
-
-private struct Refusal: Error {}
-
-private func code(_ error: any Error) -> String {
-    (error as? EvyError).map { "\($0.code)" } ?? "\(type(of: error))"
-}
-
 /// Handlers are tasks here: run apart from tests that block the threads of tasks (Tests/unit.sh).
 @Suite struct AsyncTests {
     @Test func aTaskThatThrowsOrSaysNothingIsAnswered500() async throws {
