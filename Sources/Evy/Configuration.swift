@@ -19,8 +19,16 @@ struct Configuration: ~Copyable {
     }
 
     func apply(_ options: Options) throws(EvyError) {
-        for (name, value) in options.texts { try check(evy_config_set(handle, name, value)) }
-        for (name, value) in options.environ { try check(evy_config_env(handle, name, value)) }
+        for (name, value) in options.texts {
+            try refuseNUL(name, "option name \(name.debugDescription)")
+            try refuseNUL(value, "option \(name)")
+            try check(evy_config_set(handle, name, value))
+        }
+        for (name, value) in options.environ {
+            try refuseNUL(name, "environ name \(name.debugDescription)")
+            try refuseNUL(value, "environ value of \(name)")
+            try check(evy_config_env(handle, name, value))
+        }
         if let onLog = options.onLog {
             try check(evy_config_on_log(handle, forwardLog, Box<LogLine>.hand(onLog), dropBox))
         }
@@ -38,7 +46,10 @@ struct Configuration: ~Copyable {
 
     private func listen(_ listener: Listener, _ tls: OpaquePointer?) throws(EvyError) {
         switch listener.source {
-        case .address(let address): try check(evy_config_listen(handle, address, tls))
+        case .address(let address):
+            try refuseNUL(address, "address \(address.debugDescription)")
+            try check(evy_config_listen(handle, address, tls))
+        case .refused(let error): throw error
         case .descriptor(let descriptor): try check(evy_config_listen_fd(handle, descriptor, tls))
         }
     }

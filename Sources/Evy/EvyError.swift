@@ -57,6 +57,14 @@ public struct EvyError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+/// C ends a text at its first NUL: what stands behind would be left out, and nobody be told.
+func refuseNUL(
+    _ text: String?, _ what: @autoclosure () -> String, _ code: EvyError.Code = .badValue
+) throws(EvyError) {
+    guard let text, text.utf8.contains(0) else { return }
+    throw EvyError(code, "\(what()) holds a NUL byte")
+}
+
 /// Passes what is not an error; `detail` is asked only when there is one.
 @discardableResult
 func checked(

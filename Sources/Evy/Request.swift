@@ -61,14 +61,16 @@ public struct Request: ~Copyable, @unchecked Sendable {
     /// A key of the environ ("REMOTE_ADDR", "HTTP_ACCEPT", "my.key"), nil where absent.
     ///
     /// Setting adds or replaces a key for hooks and logs; the server's own view does not change. nil stands
-    /// for an empty text there, and what cannot be set (an empty name, no memory) is left out.
+    /// for an empty text there, and what cannot be set (a name that is empty or holds a NUL, no memory) is
+    /// left out.
     public subscript(name: String) -> String? {
         get {
             var count = 0
-            guard let start = evy_env_get(handle, name, &count) else { return nil }
+            guard !name.utf8.contains(0), let start = evy_env_get(handle, name, &count) else { return nil }
             return String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
         }
         nonmutating set {
+            if name.utf8.contains(0) { return }
             var value = newValue ?? ""
             _ = value.withUTF8 { evy_env_set(handle, name, $0.baseAddress, $0.count) }
         }
@@ -77,7 +79,7 @@ public struct Request: ~Copyable, @unchecked Sendable {
     /// A value as bytes, nil where the key is absent.
     public func bytes(_ name: String) -> [UInt8]? {
         var count = 0
-        guard let start = evy_env_get(handle, name, &count) else { return nil }
+        guard !name.utf8.contains(0), let start = evy_env_get(handle, name, &count) else { return nil }
         return Array(UnsafeRawBufferPointer(start: start, count: count))
     }
 

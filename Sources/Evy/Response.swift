@@ -49,6 +49,7 @@ extension Request {
         _ call: (Int32, UnsafePointer<CChar>?, UnsafePointer<CChar>?, Int) -> evy_status
     ) throws(EvyError) -> evy_status {
         guard !headers.holdsNUL else { throw EvyError(.badField, "a header field holds a NUL byte") }
+        try refuseNUL(status.reason, "the reason of the status", .badField)
         let code = Int32(clamping: status.code)
         return headers.block.withUnsafeBytes { block in
             let start = block.baseAddress?.assumingMemoryBound(to: CChar.self)

@@ -39,6 +39,7 @@ final class TLSPolicy: @unchecked Sendable {
 
     private func set(_ key: String, _ value: String?) throws(EvyError) {
         guard let value else { return }
+        try refuseNUL(value, "TLS option \(key)")
         try check(evy_tls_set(handle, key, value))
     }
 
@@ -50,13 +51,20 @@ final class TLSPolicy: @unchecked Sendable {
         case .required(let pem): (mode, authority) = (Int32(EVY_VERIFY_REQUIRE), pem)
         }
         switch authority {
-        case .file(let path): try check(evy_tls_client_ca_file(handle, mode, path))
+        case .file(let path):
+            try refuseNUL(path, "client CA file \(path.debugDescription)")
+            try check(evy_tls_client_ca_file(handle, mode, path))
         case .memory(let bytes): try check(evy_tls_client_ca_mem(handle, mode, bytes, bytes.count))
         }
     }
 
     private func load(_ pair: TLSOptions.Certificate, as name: String? = nil) throws(EvyError) {
         let pass = pair.passphrase
+        try refuseNUL(name, "host name \((name ?? "").debugDescription)")
+        try refuseNUL(pass, "the passphrase of a key")
+        for case .file(let path)? in [pair.chain, pair.key] {
+            try refuseNUL(path, "file \(path.debugDescription)")
+        }
         switch (pair.chain, pair.key) {
         case (.file(let chain), nil):
             try check(evy_tls_cert_file(handle, name, chain, nil, pass))

@@ -12,7 +12,9 @@ public enum Library {
     public static var versionNumber: UInt32 { evy_version() }
 
     /// Whether the library was built with "tls", "http/1.1", ...
-    public static func has(_ feature: String) -> Bool { evy_feature(feature) == 1 }
+    public static func has(_ feature: String) -> Bool {
+        !feature.utf8.contains(0) && evy_feature(feature) == 1
+    }
 
     /// One option of the table behind `Options`, for a program that offers them on its command line.
     public struct Option: Sendable, Hashable {

@@ -35,6 +35,26 @@ private func addressTeller(_ listener: Listener, _ options: Options = Options())
     #expect(throws: EvyError.self) { try addressTeller(.address("no address")) }
 }
 
+/// Behind a "?" an address has its options, each with "&" ahead of it.
+@Test func whatWouldBeReadAsAnOptionIsRefused() throws {
+    let path = "/tmp/evy-\(getpid())-a&b.sock"
+    let refused: [(Listener, String)] = [
+        (.unix("/tmp/evy?mode=666"), "/tmp/evy?mode=666"), (.unix(path, user: "a&mode=666"), "a&mode=666"),
+        (.unix(path, group: "a&mode=666").backlog(7), "a&mode=666"),
+        (.abstract("evy?proxy=1"), "evy?proxy=1"),
+        (.systemd("web?proxy=1"), "web?proxy=1"),
+    ]
+    for (listener, name) in refused {
+        do throws(EvyError) {
+            _ = try Server(on: listener) { try $0.respond(.ok) }
+            Issue.record("\(name) was taken")
+        } catch { #expect(error.code == .badValue && error.text.contains(name), "\(error)") }
+    }
+    let server = try addressTeller(.unix(path, mode: 0o600))
+    defer { server.stop() }
+    #expect(try run("curl", "-s", "--unix-socket", path, "http://a.example/").text == "unix http")
+}
+
 @Test func anAbstractNameIsReached() throws {
     let name = "evy-\(getpid())-abstract"
     let server = try addressTeller(.abstract(name))

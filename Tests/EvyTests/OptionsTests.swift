@@ -44,6 +44,71 @@ internal import Testing
     #expect(options.errorLog == .descriptor(7))
 }
 
+/// C ends a text at a NUL: what stands behind it must not be left out silently.
+@Test func aNULInATextIsRefusedByName() throws {
+    func error(_ listener: Listener = .tcp("127.0.0.1", port: 0), _ options: Options = Options()) -> EvyError?
+    {
+        do throws(EvyError) {
+            _ = try Server(on: listener, options: options) { try $0.respond(.ok) }
+            return nil
+        } catch { return error }
+    }
+    func error(tls: TLSOptions) -> EvyError? { error(.tcp("127.0.0.1", port: 0, tls: tls)) }
+    func isRefused(_ error: EvyError?, _ name: String) -> Bool {
+        error?.code == .badValue && error?.text.contains(name) == true
+            && error?.text.hasSuffix("holds a NUL byte") == true
+    }
+    var options = Options()
+    options.serverHeader = "evy\0x"
+    #expect(isRefused(error(.tcp("127.0.0.1", port: 0), options), "server_header"))
+    options = Options()
+    options["server_header\0x"] = "evy"
+    #expect(isRefused(error(.tcp("127.0.0.1", port: 0), options), "server_header"))
+    for (name, value) in [("my.key\0x", "1"), ("my.key", "1\0x")] {
+        options = Options()
+        options.environ[name] = value
+        #expect(isRefused(error(.tcp("127.0.0.1", port: 0), options), "my.key"))
+    }
+    for listener in [
+        Listener.unix("/tmp/evy-nul\0x"), .abstract("evy-nul\0x"), .tcp("127.0.0.1\0x", port: 0),
+    ] {
+        #expect(isRefused(error(listener), "\\0x"))
+    }
+    let folder = try TemporaryFolder()
+    let pair = try folder.makePair("one")
+    var tls = TLSOptions(certificate: .file(pair.certificate), key: .file(pair.key))
+    #expect(error(tls: tls) == nil)
+    tls.named["a.example\0x"] = tls.additional.first ?? .init(chain: tls.certificate, key: tls.key)
+    #expect(isRefused(error(tls: tls), "a.example"))
+    tls.named = [:]
+    tls.ciphers = "ECDHE+AESGCM\0x"
+    #expect(isRefused(error(tls: tls), "ciphers"))
+    tls.ciphers = nil
+    tls.clients = .required(.file(pair.certificate + "\0x"))
+    #expect(isRefused(error(tls: tls), "one.crt"))
+    tls.clients = .notAsked
+    tls.key = .file(pair.key + "\0x")
+    #expect(isRefused(error(tls: tls), "one.key"))
+    #expect(Library.has("tls") && !Library.has("tls\0x"))
+}
+
+@Test func aNULInANameOfTheEnvironNamesNothing() throws {
+    let seen = Collector<String>()
+    let server = try Server(on: .tcp("127.0.0.1", port: 0)) { request in
+        request["my.key"] = "mine"
+        request["my.key\0x"] = "another"
+        seen.add("\(request["my.key"] ?? "-") \(request["my.key\0x"] ?? "-")")
+        seen.add("\(request.bytes("my.key\0x") ?? [])")
+        do throws(EvyError) { try request.respond(Status(299, reason: "Fine\0x")) } catch {
+            seen.add("\(error.code) \(error.text)")
+        }
+        try request.respond(.ok)
+    }
+    try server.start()
+    #expect(try RawClient(port: server.port).get("/").statusLine == "HTTP/1.1 200 OK")
+    #expect(seen.all == ["mine -", "[]", "badField the reason of the status holds a NUL byte"])
+}
+
 @Test func theTableOfOptionsHasATypeAndAHelpForEach() {
     let options = Library.options
     #expect(options.count > 30 && Set(options.map(\.name)).count == options.count)
