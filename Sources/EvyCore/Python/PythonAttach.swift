@@ -58,7 +58,7 @@ enum PythonAttachment {
         let parts = PythonParts(
             application: found[0], environ: found[1], empty: found[2], input: found[3], serve: found[4],
             respond: found[5], finish: found[6], failed: found[7], answered: found[8],
-            resume: found[9], fileWrapper: found[10], alreadyHandled: found[11])
+            resume: found[9], fileWrapper: found[10], alreadyHandled: found[11], local: found[12])
         let lastStart = UnsafeMutablePointer<evy_py_start>.allocate(capacity: 1)
         lastStart.initialize(to: evy_py_start())
         let bridge = PythonBridgeRef.allocate(capacity: 1)
@@ -116,7 +116,7 @@ enum PythonAttachment {
         for part in [
             parts.application, parts.environ, parts.empty, parts.input, parts.serve, parts.respond,
             parts.finish, parts.failed, parts.answered, parts.resume, parts.fileWrapper,
-            parts.alreadyHandled,
+            parts.alreadyHandled, parts.local,
             bridge.pointee.requestType, bridge.pointee.functionType,
         ] { evy_py_decref(py, part) }
         bridge.pointee.names.drop(py)

@@ -12,7 +12,7 @@ typealias PythonBridgeRef = UnsafeMutablePointer<PythonBridge>
 struct PythonParts {
     static let names: [StaticString] = [
         "application", "environ", "empty", "input", "serve", "respond", "finish", "failed", "answered",
-        "resume", "file_wrapper", "already_handled", "over",
+        "resume", "file_wrapper", "already_handled", "local", "over",
     ]
     let application: PyRef
     /// The keys that every request has in common.
@@ -38,6 +38,8 @@ struct PythonParts {
     let fileWrapper: PyRef
     /// What an application returns that has answered, or wants nobody to answer.
     let alreadyHandled: PyRef
+    /// Of each thread: its attribute already_handled says the same, of the request at hand.
+    let local: PyRef
 }
 
 /// The usual request (a small body or none, an answer of one piece) stays in here; everything else is handed
@@ -77,6 +79,7 @@ struct PythonNames {
     let hasBegun: PyRef
     let start: PyRef
     let write: PyRef
+    let alreadyHandled: PyRef
     /// Keys of environ for what is in a kit, in its order.
     let bound: [PyRef]
     /// Keys of environ, and the names of the functions behind them.
@@ -104,7 +107,7 @@ struct PythonNames {
             let close = interned("close"), let length = interned("__len__"),
             let hasBegun = interned("has_begun"),
             let pieceBytes = interned("evy.minimum_write_chunk_size"), let start = interned("start"),
-            let write = interned("write"),
+            let write = interned("write"), let alreadyHandled = interned("already_handled"),
             pairs.count == Self.functionNames.count, keys.count == EnvironKey.allCases.count
         else { return nil }
         self.posthooks = posthooks
@@ -119,6 +122,7 @@ struct PythonNames {
         self.hasBegun = hasBegun
         self.start = start
         self.write = write
+        self.alreadyHandled = alreadyHandled
         functions = pairs
         bound = [posthooks, input, evyInput] + pairs.map(\.key)
         standard = keys
@@ -127,7 +131,7 @@ struct PythonNames {
     func drop(_ py: UnsafeMutablePointer<evy_py_api>) {
         let single = [
             posthooks, input, evyInput, headersRaw, exchange, pieceBytes, leave, close, length, hasBegun,
-            start, write,
+            start, write, alreadyHandled,
         ]
         for name in single + functions.map(\.key) + functions.map(\.name) + standard {
             evy_py_decref(py, name)
@@ -171,6 +175,10 @@ extension UnsafeMutablePointer<PythonBridge> {
 
     private func call(_ exchange: ExchangeRef, _ environ: PyRef, _ kit: PythonKitRef) {
         guard let request = kit.pointee.request, let hooks = kit.pointee.hooks else { return }
+        // What an earlier request of the thread, a hook or a posted function has set is not of this one.
+        if evy_py_set_attribute(py, pointee.parts.local, pointee.names.alreadyHandled, py.pointee.no) != 0 {
+            evy_py_clear(py)
+        }
         let result = evy_py_call(py, pointee.parts.application, environ, request, nil, nil)
         guard let result else { return fail(exchange, environ, request) }
         defer { evy_py_decref(py, result) }

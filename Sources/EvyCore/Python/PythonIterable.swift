@@ -17,13 +17,14 @@ extension UnsafeMutablePointer<PythonBridge> {
         case handed
     }
 
-    /// What iterating needs at hand. `item`: taken from the iterator, and owned.
+    /// What iterating needs at hand. `iterator`: nil where the result has raised instead of giving one.
+    /// `item`: taken from the iterator, and owned.
     struct Iteration {
         let exchange: ExchangeRef
         let environ: PyRef
         let object: PyRef
         let result: PyRef
-        let iterator: PyRef
+        let iterator: PyRef?
         var item: PyRef?
     }
 
@@ -33,14 +34,15 @@ extension UnsafeMutablePointer<PythonBridge> {
         _ exchange: ExchangeRef, _ environ: PyRef, _ object: PyRef, _ result: PyRef
     ) -> Sending {
         let request = object.request
-        guard request.pointee.response == nil, mayIterate(result, request),
-            let iterator = evy_py_iterator(py, result)
-        else {
+        guard request.pointee.response == nil, mayIterate(result, request) else {
             evy_py_clear(py)
             return .untouched
         }
         var run = Iteration(
-            exchange: exchange, environ: environ, object: object, result: result, iterator: iterator)
+            exchange: exchange, environ: environ, object: object, result: result,
+            iterator: evy_py_iterator(py, result))
+        // Not asked again: what it raised is the application's error.
+        guard let iterator = run.iterator else { return resume(run, isSent: false) }
         run.item = evy_py_next(py, iterator)
         defer {
             evy_py_decref(py, iterator)
@@ -61,7 +63,8 @@ extension UnsafeMutablePointer<PythonBridge> {
         if type == py.pointee.generator_type, pointee.streams { return true }
         guard type != py.pointee.bytes_type, type != py.pointee.unicode_type,
             type != py.pointee.list_type, type != py.pointee.tuple_type,
-            type != pointee.parts.fileWrapper, result != pointee.parts.alreadyHandled
+            type != pointee.parts.fileWrapper, result != py.pointee.none,
+            result != pointee.parts.alreadyHandled
         else { return false }
         if request.isStarted, request.pointee.content_length > 0 { return true }
         guard pointee.streams else { return false }
@@ -99,7 +102,8 @@ extension UnsafeMutablePointer<PythonBridge> {
 
     /// False: the end, or an exception.
     private func takeNext(_ run: inout Iteration) -> Bool {
-        let next = evy_py_next(py, run.iterator)
+        guard let iterator = run.iterator else { return false }
+        let next = evy_py_next(py, iterator)
         if let item = run.item { evy_py_decref(py, item) }
         run.item = next
         return next != nil

@@ -76,6 +76,14 @@ class Closing:
             raise RuntimeError("close() fails")
 
 
+class Unready(Closing):
+    """Has no iterator, and says each time why."""
+
+    def __iter__(self):
+        self.pieces += 1
+        raise ValueError(f"asked {self.pieces} times")
+
+
 def failing(*pieces):
     yield from pieces
     raise ValueError("in mid-body")
@@ -137,6 +145,9 @@ BODIES = {
     "sized-two": lambda: Sized(b"ab", b"c"),
     "sized-none": lambda: Sized(),
     "handled": lambda: ALREADY_HANDLED,
+    "unready": lambda: Unready(0),
+    "number-itself": lambda: 7,
+    "object": object,
     "failing-both": lambda: Closing(failing(b"abc"), fails=True),
 }
 SAME = [b"abc"]

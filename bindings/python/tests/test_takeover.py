@@ -147,27 +147,48 @@ def test_already_handled_sends_nothing_and_closes(serve, how):
         assert connection.get("/").status == 500, "the flag is for one request"
 
 
-@pytest.mark.parametrize("how", ["taken", "marker", "answered", "failed", "paused"])
+HOWS = ["taken", "marker", "answered", "failed", "paused", "whole", "late", "hook", "posted"]
+
+
+@pytest.mark.parametrize("how", HOWS)
 def test_the_flag_is_for_the_request_that_set_it(serve, how):
     """Whatever became of that one: with one thread the next request meets what it left behind."""
 
+    is_set = threading.Event()
+
+    def set_flag(env=None):
+        wsgi.WSGI_LOCAL.already_handled = True
+        is_set.set()
+
     def pieces():
         yield from [bytes(65536)] * 200
-        wsgi.WSGI_LOCAL.already_handled = True
+        set_flag()
+
+    def late():
+        yield b"x"
+        set_flag()
 
     def site(env, start_response):
         if env["PATH_INFO"] == "/next":
             return []
         if how == "taken":
             env["evy.take_socket"]().close()
-        elif how in ("answered", "paused"):
+        elif how in ("answered", "paused", "whole", "hook", "posted"):
             start_response("200 OK", [])
-        if how == "paused":
-            return pieces()
-        wsgi.WSGI_LOCAL.already_handled = True
+        elif how == "late":
+            start_response("200 OK", [("Content-Length", "1")])
+        if how in ("paused", "late"):
+            return pieces() if how == "paused" else late()
+        if how in ("hook", "posted"):
+            if how == "hook":
+                env["evy.posthooks"].append((set_flag, (), {}))
+            else:
+                server.post(set_flag)
+            return [b"x"]
+        set_flag()
         if how == "failed":
             raise ValueError("after the flag")
-        return wsgi.ALREADY_HANDLED if how == "marker" else []
+        return wsgi.ALREADY_HANDLED if how == "marker" else [b"x"] * (how == "whole")
 
     server = serve(site, threads=1)
     with Connection(server, rcvbuf=4096) as connection:
@@ -176,6 +197,7 @@ def test_the_flag_is_for_the_request_that_set_it(serve, how):
             connection.wait_until_full()
         data, _ = connection.ending()
     assert data[9:12] == {"taken": b"", "marker": b"", "failed": b"500"}.get(how, b"200")
+    assert is_set.wait(10)
     with Connection(server) as connection:
         assert connection.get("/next").status == 500
     server.log.expect("AssertionError: the end of the body before start_response")

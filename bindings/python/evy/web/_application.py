@@ -111,6 +111,7 @@ class Application:
             env, response = self.make(req)
             try:
                 self.attach(env, response)
+                WSGI_LOCAL.already_handled = False
                 result = self.site(env, response.start)
             except BaseException as error:
                 self.conclude(req, env, response, None, error)
@@ -149,7 +150,6 @@ class Application:
             else:
                 self._pause(req, Work(env, response, paused))
         finally:
-            WSGI_LOCAL.already_handled = False
             error = None  # else its frames and this one would keep each other alive
             if is_outermost:
                 self._inside.discard(inside)
@@ -251,7 +251,6 @@ class Application:
         except BaseException as error:
             self.failed(work.env, work.response, error)
         finally:
-            WSGI_LOCAL.already_handled = False
             self._inside.discard(inside)
         if paused is not None:
             work.response.rest()

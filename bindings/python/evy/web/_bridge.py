@@ -20,7 +20,7 @@ from evy._config import Config
 from evy.web._application import Application
 from evy.web._files import FileWrapper
 from evy.web._input import EmptyInput, MemoryInput
-from evy.web._response import ALREADY_HANDLED, Response
+from evy.web._response import ALREADY_HANDLED, WSGI_LOCAL, Response
 
 CHOICES = ("auto", "cpython", "ctypes")
 
@@ -30,7 +30,8 @@ class Bridge:
 
     application: the WSGI callable. environ: the keys all requests have in common. empty, input: make
     wsgi.input of no body, and of the bytes of one. capitalizes: header names, as in Manner. streams: the
-    library may send the pieces of an iterable itself. over: stands for every request that is over.
+    library may send the pieces of an iterable itself. local: its already_handled is taken back ahead of each
+    call of the application, as Application.serve does. over: stands for every request that is over.
     Thread: those lent to the library; it holds the interpreter lock. No exception leaves a method but those
     that materialize() is to hand on.
     """
@@ -46,6 +47,7 @@ class Bridge:
         self._piece_bytes = application.manner.asked_piece_bytes(self.environ)
         self.streams = application.manner.on_writable is None and self._piece_bytes == 0
         self.already_handled = ALREADY_HANDLED
+        self.local = WSGI_LOCAL
         self.over = Response.over()
 
     def serve(self, request: int) -> None:
@@ -76,8 +78,9 @@ class Bridge:
     def resume(self, request: int, env: dict[str, Any], response: Response, rest: tuple[Any, ...]) -> None:
         """Goes on with an iterable that the library has begun: (result, item, iterator, error, is_sent).
 
-        item: taken from the iterator, and not sent. error: raised by the iterator, or, where result is None,
-        by its close(). is_sent: the answer is, as a whole.
+        item: taken from the iterator, and not sent; None: there is no more. error: raised by the iterator or
+        by the result when asked for one, or, where result is None, by its close(). is_sent: the answer is, as
+        a whole.
         """
         result, item, iterator, error, is_sent = rest
         if is_sent:
@@ -85,7 +88,8 @@ class Bridge:
         if error is not None and result is not None:
             iterator, error = _raising(error), None
         elif iterator is not None:
-            iterator = iterator if item is None else chain((item,), iterator)
+            # One that has ended is not asked again: it may wait for ever for what would come then.
+            iterator = iter(()) if item is None else chain((item,), iterator)
         self._owner.conclude(request, env, response, result, error, iterator)
 
     def answered(self, request: int, env: dict[str, Any], response: Response) -> None:

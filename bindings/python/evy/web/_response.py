@@ -35,8 +35,8 @@ class _Local(threading.local):
     already_handled = False
 
 
-# The ancestors' second way to say it: WSGI_LOCAL.already_handled = True. Whoever ran the application takes it
-# back, or it would cut a later request of the thread.
+# The ancestors' second way to say it: WSGI_LOCAL.already_handled = True. Whoever runs the application takes
+# it back ahead of it, or what an earlier request, a hook or a posted function left behind would cut this one.
 WSGI_LOCAL = _Local()
 
 
