@@ -129,7 +129,9 @@ final class Crew: @unchecked Sendable {
     private func startThreads(_ server: Server, onCaller: Bool) -> Bool {
         if limit > 1 {
             // The reactor it looks at lives as long as the server.
-            watcher = Thread.start(name: "evy-watch") { withExtendedLifetime(server) { self.watch() } }
+            watcher = Thread.start(name: "evy-watch") {
+                withExtendedLifetime(server) { self.watch(server) }
+            }
             guard watcher != nil else { return false }
         }
         isLeaderless = true

@@ -26,7 +26,7 @@ extension Crew {
 
     /// Samples the lease every two milliseconds while host code runs, every eight where it never blocks;
     /// sleeps when the server is idle.
-    func watch() {
+    func watch(_ server: Server) {
         guard let reactor else { return }
         var seen = reactor.loop.pointee.lease.observed
         var looks = 0
@@ -34,7 +34,7 @@ extension Crew {
         while true {
             // Before the look at isOver: a signal in between must end the wait below.
             let ticket = watchEvent.pointee.ticket
-            guard let mustStayAwake = lookAfterQueue() else { return }
+            guard let mustStayAwake = lookAfterQueue(server) else { return }
             let now = reactor.loop.pointee.lease.observed
             if now != seen {
                 seen = now
@@ -67,7 +67,7 @@ extension Crew {
 
     /// Requests get the threads that could not be had for them before, and the log what was seen meanwhile.
     /// Must the watcher look again? nil: it is over.
-    private func lookAfterQueue() -> Bool? {
+    private func lookAfterQueue(_ server: Server) -> Bool? {
         gate.lock()
         let isDone = isOver || isCalledOff
         let waits =
@@ -75,12 +75,13 @@ extension Crew {
             && idleCount == 0
         if waits, !isDone { _ = secureSpare() }
         noteShort()
-        let mustLookAgain = waits || couldUseMore && server?.isAskedForShort == true
+        let mustLookAgain = waits || couldUseMore && server.isAskedForShort
         let lines = news
         news = []
         gate.unlock()
-        // Outside the lock: the log may be the host's, who may ask for figures.
-        for line in lines { reactor?.pointee.delegate.log(.warn, line.text) }
+        // Outside the lock: the log may be the host's, who may ask for figures. And not by way of the loop,
+        // which is not this thread's: it would give back a lock of the host's that another one holds.
+        for line in lines { server.log(.warn, line.text) }
         return isDone ? nil : mustLookAgain
     }
 
