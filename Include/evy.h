@@ -267,7 +267,8 @@ EVY_API evy_status evy_config_on_access(evy_config *cfg, evy_access_fn fn, void 
  * PyObject * with the attributes that evy.web._bridge describes; cfg and its servers keep what they
  * need of it.  The interpreter lock is held while handlers run, from one to the next, and never
  * while the library waits.  Call it with the lock held (ctypes.PyDLL), in the main interpreter.
- * Errors: EVY_E_ARG, EVY_E_UNSUPPORTED (no CPython, or one without a function that is needed). */
+ * Errors: EVY_E_ARG, EVY_E_UNSUPPORTED (no CPython, one without a function that is needed, or a
+ * free-threaded build, which has no such lock, even where it was told to use one). */
 EVY_API evy_status evy_config_python(evy_config *cfg, void *bridge);
 
 /* ---- server ------------------------------------------------------------------------ */

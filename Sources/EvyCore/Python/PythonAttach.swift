@@ -16,6 +16,12 @@ enum PythonFunctions {
         return nil
     }()
 
+    /// A build without the global lock, whose objects have another head. Only such builds have this function:
+    /// their Py_DECREF is made of it (Include/refcount.h of CPython 3.13 and later).
+    static var isFreeThreaded: Bool {
+        dlsym(nil, "_Py_MergeZeroLocalRefcount") != nil  // nil: RTLD_DEFAULT, as in evy_py_load
+    }
+
     /// The name of what is lacking.
     static var missing: String {
         var table = evy_py_api()
@@ -31,6 +37,10 @@ enum PythonAttachment {
 
     /// The interpreter lock is held. `object` has the attributes of PythonParts.
     static func make(_ object: UnsafeMutableRawPointer) throws(Failure) -> PythonBridgeRef {
+        // Ahead of the first look into an object.
+        if PythonFunctions.isFreeThreaded {
+            throw .unsupported("this Python is a free-threaded build, and has no interpreter lock")
+        }
         guard let py = PythonFunctions.table else {
             throw .unsupported("this process has no \(PythonFunctions.missing)")
         }

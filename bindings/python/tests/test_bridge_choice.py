@@ -2,6 +2,7 @@
 # test_bridge_choice - which way the library takes to an application: what EVY_BRIDGE asks for, what an
 # interpreter allows, and what is said where the two do not go together.
 
+import subprocess
 import sys
 
 import pytest
@@ -82,6 +83,18 @@ def test_a_build_without_the_interpreter_lock_has_to_be_asked_for(choose, has_lo
 def test_without_the_interpreter_lock_the_bridge_is_refused(choose, has_lock):
     status, said = choose("cpython", FREE_THREADED.format(has_lock=has_lock))
     assert (status, said) == (9, [f"ConfigError True EVY_BRIDGE=cpython: {REFUSED}"])
+
+
+@pytest.mark.skipif(not HAS_BRIDGE, reason="this interpreter has one way only")
+def test_the_library_knows_such_a_build_by_itself(choose, tmp_path):
+    """By a function that others lack: hosts need not look for themselves, as this package does."""
+    code = "void _Py_MergeZeroLocalRefcount(void *object) { (void)object; }"
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", tmp_path / "function.so"]
+    subprocess.run(command, input=code, text=True, check=True)
+    interpreter = f"import ctypes; ctypes.CDLL({str(tmp_path / 'function.so')!r}, ctypes.RTLD_GLOBAL)\n"
+    reason = "this Python is a free-threaded build, and has no interpreter lock"
+    assert choose("cpython", interpreter) == (9, [f"ConfigError True EVY_BRIDGE=cpython: {reason}"])
+    assert choose("auto", interpreter) == choose("ctypes", interpreter) == (0, [THROUGH_CTYPES])
 
 
 @pytest.mark.skipif(HAS_BRIDGE, reason="this interpreter has the bridge")
