@@ -76,11 +76,11 @@ static void end_elsewhere(evy_req *req, const char *query) {
   }
 }
 
-/* /reading?gate=1: waits for its client, then at the gate. */
+/* /reading?ms=..&gate=1: waits for its client in vain, then at the gate. */
 static void reading(evy_req *req, const char *query) {
   char byte;
   report_call(req, "reading", EVY_OK);
-  report_call(req, "waited", evy_body_read(req, &byte, 1, -1));
+  report_call(req, "waited", evy_body_read(req, &byte, 1, query_number(query, "ms", 0)));
   gate_wait(query_number(query, "gate", 0));
   answer_text(req, 200, "read");
 }

@@ -248,6 +248,12 @@ static inline int64_t evy_taken_mark(int fd) {
     return ioctl(fd, 0x5411 /* SIOCOUTQ */, &queued) == 0 ? -(int64_t)queued : -1;
 }
 
+/* Does a TCP socket hold bytes that were not even sent once (SIOCOUTQNSD)? */
+static inline int evy_has_unsent(int fd) {
+    int unsent = 0;
+    return ioctl(fd, 0x894b /* SIOCOUTQNSD */, &unsent) == 0 && unsent > 0;
+}
+
 /* ---- time ---- */
 static inline int64_t evy_monotonic_ns(void) {
     struct timespec t;

@@ -59,7 +59,8 @@ struct Connection: ~Copyable {
     /// rate; while lingering, bytes thrown away; for room to write, what the peer's TCP had acknowledged at
     /// its start.
     var waitMark: Int64 = 0
-    /// While it waits for room to write: since when the peer has acknowledged nothing.
+    /// While it waits for room to write: since when the peer has acknowledged nothing. While lingering: what
+    /// it had taken when the wait began.
     var stalledSince: Int64 = 0
 
     init(index: UInt32) { self.index = index }

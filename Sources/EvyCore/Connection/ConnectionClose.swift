@@ -6,8 +6,9 @@ internal import CSystem
 internal import Glibc
 
 extension UnsafeMutablePointer<Reactor> {
-    /// All is said. Where the client may still be sending, our side is shut first and its bytes are read
-    /// away: a plain close would make the kernel reset the connection and destroy the answer on its way.
+    /// All is said. Where the client may still be sending, or much of the answer is still here, our side is
+    /// shut first and the client's bytes are read away: whatever came behind a plain close would make the
+    /// kernel reset the connection, and destroy the answer.
     func closeGently(_ connection: ConnectionRef) {
         guard sayGoodbye(connection) else {
             // Without it the answer would look cut. When it is sent, this is called again.
@@ -21,13 +22,24 @@ extension UnsafeMutablePointer<Reactor> {
             || connection.pointee.holdsRecord
         let mustLinger =
             mayFollow && !connection.pointee.flags.contains(.peerClosed)
-            || SystemCalls.hasInput(connection.pointee.descriptor)
-        guard mustLinger, pointee.settings.lingerTimeout != 0 else { return close(connection) }
+            || SystemCalls.hasInput(connection.pointee.descriptor) || holdsAnswer(connection)
+        if mustLinger { linger(connection) } else { close(connection) }
+    }
+
+    /// The kernel has yet to send what a client that goes on sending would get destroyed.
+    private func holdsAnswer(_ connection: ConnectionRef) -> Bool {
+        !connection.pointee.flags.contains(.peerClosed)
+            && SystemCalls.hasUnsent(connection.pointee.descriptor)
+    }
+
+    private func linger(_ connection: ConnectionRef) {
+        guard pointee.settings.lingerTimeout != 0 else { return close(connection) }
         connection.pointee.flags.insert(.lingering)
         connection.pointee.input.clear(keepingCapacity: 0)
         SystemCalls.shutdownWriting(connection.pointee.descriptor)
         setInterest(connection, [.readable])
         connection.pointee.waitMark = 0
+        connection.pointee.stalledSince = SystemCalls.takenMark(connection.pointee.descriptor)
         wait(connection, .linger)
     }
 
@@ -53,7 +65,16 @@ extension UnsafeMutablePointer<Reactor> {
         // A body that only the end of the connection ends would look whole after a plain close. Everywhere
         // else the client sees that something is missing, and a reset could destroy earlier answers on their
         // way.
-        close(connection, hard: end == .writeTimeout || current?.pointee.plan.body == .untilClose)
+        if current?.pointee.plan.body == .untilClose {
+            close(connection, hard: true)
+        } else if end.isOurs, holdsAnswer(connection) {
+            connection.pointee.backlog.clear(keepingCapacity: 0)
+            connection.pointee.tls?.pointee.backlog.clear(keepingCapacity: 0)
+            endTunnel(connection)
+            linger(connection)
+        } else {
+            close(connection, hard: end == .writeTimeout)
+        }
         guard let current else { return }
         switch current.pointee.stage {
         case .readingHead: letGo(current)

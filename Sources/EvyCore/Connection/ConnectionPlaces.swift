@@ -125,9 +125,10 @@ extension UnsafeMutablePointer<Reactor> {
                 connection.pointee.isIdle, connection.pointee.requests > 0
             {
                 let deadline = loop.pointee.deadlines.deadline(of: index)
-                // A request that is already here is still answered.
+                // A request that is already here is still answered, and an answer still sent.
                 if found == nil || deadline < earliest,
-                    !SystemCalls.hasInput(connection.pointee.descriptor)
+                    !SystemCalls.hasInput(connection.pointee.descriptor),
+                    !SystemCalls.hasUnsent(connection.pointee.descriptor)
                 {
                     earliest = deadline
                     found = connection

@@ -96,8 +96,8 @@ extension UnsafeMutablePointer<Reactor> {
     func expire(_ connection: ConnectionRef) -> Bool {
         guard connection.pointee.descriptor >= 0, !isBehindhand(connection) else { return true }
         switch connection.pointee.wait {
-        case .body, .write: break  // see there: it may only begin anew
-        case .nothing, .handshake, .head, .idle, .unreadBody, .linger: countTimeout(connection.pointee.wait)
+        case .body, .write, .linger: break  // see there: it may only begin anew
+        case .nothing, .handshake, .head, .idle, .unreadBody: countTimeout(connection.pointee.wait)
         }
         switch connection.pointee.wait {
         case .nothing: return true
@@ -105,7 +105,7 @@ extension UnsafeMutablePointer<Reactor> {
             logDebug { "TLS handshake timed out: \(connection.pointee.peer.text)" }
             close(connection)
         case .idle: closeGently(connection)
-        case .linger: close(connection)
+        case .linger: expireLinger(connection)
         case .unreadBody: return expireUnread(connection)
         case .head: return expireHead(connection)
         case .body: return expireBody(connection)
@@ -134,6 +134,17 @@ extension UnsafeMutablePointer<Reactor> {
         }
         let look = nowMilliseconds &+ settings.writeLookMilliseconds
         loop.pointee.deadlines.set(connection.pointee.index, deadline: min(deadline, look))
+    }
+
+    /// Who reads on, however slowly, still gets its answer.
+    private func expireLinger(_ connection: ConnectionRef) {
+        let mark = SystemCalls.takenMark(connection.pointee.descriptor)
+        if mark > connection.pointee.stalledSince, SystemCalls.hasUnsent(connection.pointee.descriptor) {
+            connection.pointee.stalledSince = mark
+            return wait(connection, .linger)
+        }
+        countTimeout(.linger)
+        close(connection)
     }
 
     /// What was waited for is here, only the loop has not come round to it: after a standstill of the process

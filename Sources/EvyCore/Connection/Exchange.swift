@@ -17,6 +17,14 @@ enum ExchangeEnd: Int32 {
     case clientReset, clientClosed, writeTimeout, readTimeout, handlerError, aborted, shutdown, limit,
         protocolError, io, upgraded
 
+    /// Nothing is wrong with the connection itself, only what was said on it.
+    var isOurs: Bool {
+        switch self {
+        case .handlerError, .aborted, .limit, .protocolError, .readTimeout: return true
+        case .complete, .clientReset, .clientClosed, .writeTimeout, .shutdown, .io, .upgraded: return false
+        }
+    }
+
     /// The name that logs and hosts show.
     var name: StaticString {
         switch self {

@@ -114,6 +114,9 @@ enum SystemCalls {
     /// Says nothing by itself, but is greater once the peer has taken more of what it was sent.
     static func takenMark(_ fd: Int32) -> Int64 { evy_taken_mark(fd) }
 
+    /// Bytes that a reset would destroy for certain; what is on its way arrives ahead of it.
+    static func hasUnsent(_ fd: Int32) -> Bool { evy_has_unsent(fd) != 0 }
+
     static func localAddress(_ fd: Int32) -> evy_address {
         var address = evy_address()
         _ = evy_socket_name(fd, &address)

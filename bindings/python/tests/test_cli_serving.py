@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 import pytest
-from cli_harness import APP, PACKAGE, evy_cli, stat_of  # noqa: F401
+from cli_harness import APP, PACKAGE, evy_cli, open_to_all, stat_of  # noqa: F401
 from client import Closed, Connection, Reset, client_context, raw_request, wait_until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
@@ -237,8 +237,7 @@ def test_what_the_environ_says_of_processes_and_threads(evy_cli):
 
 @as_root
 def test_user_and_group_of_the_workers(evy_cli, tmp_path):
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+    open_to_all(tmp_path)
     nobody = pwd.getpwnam("nobody")
     (tmp_path / "logs").mkdir(mode=0o700)
     run = evy_cli("-u", "nobody", "-g", nobody.pw_gid, "--access-logfile", "logs/access")

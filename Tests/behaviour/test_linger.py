@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+# test_linger - answers that are with the kernel when their connection ends: whatever the client sends then,
+# it gets them whole. A close without more ado would have the kernel reset the connection.
+
+import pytest
+import tlsclient
+from support import PATIENCE, Closed, Connection, Reset, one_loop, pattern, raw_request, wait_until
+
+pytestmark = one_loop
+SIZE = 1_500_000
+"""Less than a kernel takes of an answer, and more than it sends ahead of a client that does not read."""
+LARGE = raw_request("GET", f"/fixed?n={SIZE}")
+HELLO = raw_request("GET", "/hello")
+
+
+@pytest.fixture(params=[None, True], ids=["plain", "tls"])
+def start(serve, request):
+    return lambda **options: serve("--quiet", tls=request.param, access=False, **options)
+
+
+def ask(server, connection, request=LARGE, active=0):
+    """All of the answer is with the kernel, and most of it waits there."""
+    before = server.counters()["evy_sent_bytes_total"]
+    connection.send(request)
+    server.settled(evy_requests_active=active)
+    wait_until(lambda: server.counters()["evy_sent_bytes_total"] - before > SIZE, "the answer's way")
+
+
+def test_a_request_behind_the_last_one_leaves_its_answer_whole(start):
+    server = start(max_requests_per_connection="1")
+    with Connection(server) as connection:
+        ask(server, connection)
+        connection.send_lenient(HELLO)
+        assert connection.response().body == pattern(SIZE)
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_a_close_notify_behind_the_last_request_leaves_its_answer_whole(serve, version):
+    """Who takes leave of TLS still reads, and its alert is data to the kernel."""
+    server = serve("--quiet", tls=True, access=False)
+    with tlsclient.Client(server).handshake() as client:
+        ask(server, client, raw_request("GET", f"/fixed?n={SIZE}", ["Connection: close"], version=version))
+        client.say_goodbye().flush()
+        assert client.response().body == pattern(SIZE)
+        assert client.is_ended()
+
+
+def test_a_request_behind_a_stop_leaves_the_answer_whole(start):
+    server = start()
+    with Connection(server) as connection:
+        ask(server, connection)
+        assert server.command("stop", 0, PATIENCE * 1000) == "EVY_OK"
+        connection.send_lenient(HELLO)
+        assert connection.response().body == pattern(SIZE)
+    assert server.command("wait", 0, PATIENCE * 1000) == "EVY_OK"
+
+
+def test_who_has_not_got_its_answer_yet_does_not_make_room(start):
+    server = start(max_connections="1")
+    with Connection(server) as connection:
+        ask(server, connection)
+        with Connection(server, tls=False) as newcomer:
+            server.settled(evy_accept_pauses_total=1)
+            newcomer.reset()
+        connection.send(HELLO)
+        assert connection.response().body == pattern(SIZE)
+        assert connection.response().status == 200
+
+
+@pytest.mark.parametrize("how", ["/abort?when=before", "/promise?promise=100&send=3", "/unfinished?length=9"])
+@pytest.mark.parametrize("late", [False, True], ids=["ahead", "behind"])
+def test_the_cut_of_a_later_answer_leaves_an_earlier_one_whole(start, how, late):
+    """Whether more of the client comes ahead of the cut or behind it."""
+    server = start()
+    with Connection(server) as connection:
+        ask(server, connection, LARGE + raw_request("GET", how) + (b"" if late else HELLO))
+        if late:
+            connection.send_lenient(HELLO)
+        assert connection.response().body == pattern(SIZE)
+        with pytest.raises((Closed, Reset)):
+            connection.response()
+    server.settled(evy_connections_open=0)
