@@ -26,9 +26,10 @@ extension UnsafeMutablePointer<Reactor> {
         if mustLinger { linger(connection) } else { close(connection) }
     }
 
-    /// The kernel has yet to send what a client that goes on sending would get destroyed.
+    /// The kernel has yet to send what a client that goes on sending would get destroyed. It is not asked for
+    /// what any window takes.
     private func holdsAnswer(_ connection: ConnectionRef) -> Bool {
-        !connection.pointee.flags.contains(.peerClosed)
+        !connection.pointee.flags.contains(.peerClosed) && connection.pointee.socketSent > 2048
             && SystemCalls.hasUnsent(connection.pointee.descriptor)
     }
 
