@@ -687,7 +687,7 @@ EVY_API evy_status evy_resp_file(evy_req *req, int fd, int64_t offset, int64_t l
 /* fn is called after each EVY_FULL, as soon as at most write_low_water bytes wait; it runs where
  * handlers run, never beside the request's handler or another of its callbacks, and not after
  * the end of the answer or of the connection (see evy_req_on_gone).  Once per request; drop when
- * the request is over.  Errors: EVY_E_ARG, EVY_E_STATE (registered already, or answered),
+ * the request is over and released.  Errors: EVY_E_ARG, EVY_E_STATE (registered already, or answered),
  * EVY_E_GONE; then fn never runs, and drop has been called. */
 EVY_API evy_status evy_resp_on_writable(evy_req *req, evy_handler_fn fn, void *user,
                                         evy_drop_fn drop);

@@ -323,7 +323,7 @@ static void take(evy_req *req, const char *query) {
   report_call(req, "respond", evy_respond(req, 200, NULL, NULL, 0, NULL, 0));
   int again = 0;
   report_call(req, "take-again", evy_req_take_socket(req, &again));
-  if (strcmp(how, "inline") == 0) {
+  if (strcmp(how, "inline") == 0 || taken->fd < 0) {
     echo(taken->fd);
     free(taken);
   } else {
