@@ -36,7 +36,8 @@ extension UnsafeMutablePointer<Reactor> {
     private func linger(_ connection: ConnectionRef) {
         guard pointee.settings.lingerTimeout != 0 else { return close(connection) }
         connection.pointee.flags.insert(.lingering)
-        connection.pointee.input.clear(keepingCapacity: 0)
+        forgetRest(connection)
+        connection.pointee.tls?.pointee.backlog.clear(keepingCapacity: 0)
         SystemCalls.shutdownWriting(connection.pointee.descriptor)
         setInterest(connection, [.readable])
         connection.pointee.waitMark = 0
@@ -69,9 +70,6 @@ extension UnsafeMutablePointer<Reactor> {
         if current?.pointee.plan.body == .untilClose {
             close(connection, hard: true)
         } else if end.isOurs, holdsAnswer(connection) {
-            connection.pointee.backlog.clear(keepingCapacity: 0)
-            connection.pointee.tls?.pointee.backlog.clear(keepingCapacity: 0)
-            endTunnel(connection)
             linger(connection)
         } else {
             close(connection, hard: end == .writeTimeout)
@@ -141,17 +139,22 @@ extension UnsafeMutablePointer<Reactor> {
         pointee.counters.addClosedConnection()
         countSilent(connection, .io)
         endTLS(connection)
+        forgetRest(connection)
+        connection.pointee.flags = []
+        connection.pointee.wait = .nothing
+        loop.pointee.deadlines.remove(connection.pointee.index)
+        pointee.table.giveBack(connection)
+        leavePlace()
+    }
+
+    /// Nothing more of it is read, and no answer of it sent.
+    private func forgetRest(_ connection: ConnectionRef) {
         endTunnel(connection)
         connection.pointee.input.clear(keepingCapacity: 0)
         connection.pointee.backlog.clear(keepingCapacity: 0)
         if pointee.worker.pointee.connection == connection {
             pointee.worker.pointee.batch.clear(keepingCapacity: Worker.batchMax * 2)
         }
-        connection.pointee.flags = []
-        connection.pointee.wait = .nothing
-        loop.pointee.deadlines.remove(connection.pointee.index)
-        pointee.table.giveBack(connection)
-        leavePlace()
     }
 
     /// Every connection, at the end of the grace.

@@ -205,8 +205,8 @@ extension UnsafeMutablePointer<Reactor> {
         return exchange.pointee.segment == nil ? .none : .segment
     }
 
-    /// Plain bytes encrypted from the source, or -errno. Two records at a time: after a
-    /// reset the books are then wrong by no more than what was not yet with the kernel.
+    /// Plain bytes encrypted from the source, or -errno. Two records at a time: after a reset the books are
+    /// then wrong by no more than what was not yet with the kernel.
     private func encrypt(
         _ connection: ConnectionRef, _ state: UnsafeMutablePointer<TLSState>, _ source: Source
     ) -> Int {
@@ -232,7 +232,7 @@ extension UnsafeMutablePointer<Reactor> {
         return failed(connection, progress) ?? count
     }
 
-    /// -errno where the session is at its end; that the peer brought it about was seen in reading.
+    /// -errno where the session is at its end; what the peer breaks is mostly seen in reading.
     private func failed(_ connection: ConnectionRef, _ progress: TLSSession.Progress) -> Int? {
         guard case .failed(let failure) = progress else { return nil }
         logDebug { "\(connection.pointee.peer.text) \(failure.text)" }
