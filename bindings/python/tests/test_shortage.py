@@ -4,6 +4,7 @@
 import os
 import socket
 import subprocess
+import sys
 
 import pytest
 from client import PATIENCE, wait_until
@@ -56,6 +57,7 @@ def shim(tmp_path_factory):
     return path
 
 
+@pytest.mark.skipif(sys.implementation.name == "pypy", reason="its lock is not the one of PyGILState_Release")
 def test_the_lack_of_threads_is_told_while_the_interpreter_lock_is_held(program, shim, tmp_path, monkeypatch):
     """By the thread that looks after the others, which has neither the loop nor that lock."""
     fifo, no_threads = tmp_path / "fifo", tmp_path / "no-threads"
