@@ -39,8 +39,8 @@ once() {
 build_rooms() {
     # The pure rooms, and the few files of others that are as pure.
     once rooms $core/{Bytes,HTTP,HTTP1,Proxy}/*.swift Sources/CSystem/include/*.h Tests/Fuzz/*.swift \
-        $core/Server/{Access{Fields,Format,JSON,Text},LocalZone,LogSink,Option{Parsing,Table,s}}.swift \
-        $core/Server/ProxyOptions.swift \
+        $core/Server/{Access{Fields,Format,JSON,Text},LocalZone,LogDestination}.swift \
+        $core/Server/{Option{Parsing,Table,s},ProxyOptions}.swift \
         $core/System/{ListenAddress,LogCalls,Locked,FutexLock,Condition}.swift $core/Transport/TLSName.swift \
         -- compile_rooms
 }
