@@ -56,8 +56,8 @@ struct Connection: ~Copyable {
     var turnSent = 0
     var turn: UInt32 = 0
     /// What tells whether the wait gets anywhere. For a body, bytes received in this window of its minimum
-    /// rate; while lingering, bytes thrown away; for room to write, what the peer's TCP had acknowledged at
-    /// its start.
+    /// rate; while lingering, bytes thrown away; for room to write, what the peer had taken at its start
+    /// (see SystemCalls.takenMark).
     var waitMark: Int64 = 0
     /// While it waits for room to write: since when the peer has acknowledged nothing. While lingering: what
     /// it had taken when the wait began.
