@@ -195,3 +195,8 @@ def test_a_value_that_is_no_text_is_refused(serve, key):
     """Repaired, it would be the name of another file."""
     with pytest.raises(RuntimeError, match=f"EVY_E_VALUE: option {key}: the value is not UTF-8"):
         serve(tls=True, tls_set=[(key, "k\udcff")])
+
+
+def test_an_unknown_name_is_told_whatever_the_value(serve):
+    with pytest.raises(RuntimeError, match="EVY_E_OPTION: no TLS option \"cihpers\" .*ciphersuites"):
+        serve(tls=True, tls_set=[("cihpers", "k\udcff")])

@@ -138,11 +138,7 @@ public func evy_tls_set(
 ) -> evy_status {
     guard let key, let value else { return refuse(tls, "TLS option or value is NULL") }
     let name = String(cString: key)
-    guard let text = String(validatingCString: value) else {
-        return change(tls) { (_) throws(TLSError) in
-            throw TLSError(kind: .value, text: "option \(name): the value is not UTF-8")
-        }
-    }
+    let text = String(validatingCString: value)
     return change(tls) { (policy) throws(TLSError) in try policy.set(name, text) }
 }
 

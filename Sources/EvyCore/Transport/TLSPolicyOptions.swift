@@ -3,32 +3,45 @@
 // Room: Transport (no system calls of its own). Spec: evy.h, chapter TLS.
 
 extension TLSPolicy {
-    private static let keys =
-        "min_version, max_version, ciphers, ciphersuites, groups, alpn, tickets, ticket_rotation, ocsp_file, "
-        + "keylog_file"
+    private enum Option: String, CaseIterable {
+        case minVersion = "min_version"
+        case maxVersion = "max_version"
+        case ciphers, ciphersuites, groups, alpn, tickets
+        case ticketRotation = "ticket_rotation"
+        case stapleFile = "ocsp_file"
+        case keyLogFile = "keylog_file"
+    }
+
     private static let ticketsMax = 16
     private static let rotationMin: Int64 = 1_000
     /// A century: far from any overflow.
     private static let rotationMax: Int64 = 100 * 366 * 86_400_000
 
-    mutating func set(_ key: String, _ value: String) throws(TLSError) {
+    /// `text` is nil where the value is no UTF-8.
+    mutating func set(_ key: String, _ text: String?) throws(TLSError) {
+        guard let option = Option(rawValue: key) else {
+            let known = Option.allCases.map(\.rawValue).joined(separator: ", ")
+            throw TLSError(kind: .option, text: "no TLS option \"\(key)\" (\(known))")
+        }
+        guard let value = text else {
+            throw TLSError(kind: .value, text: "option \(key): the value is not UTF-8")
+        }
         var trial = self
-        switch key {
-        case "min_version": trial.minVersion = try TLSPolicy.version(key, value)
-        case "max_version": trial.maxVersion = try TLSPolicy.version(key, value)
-        case "ciphers": trial.ciphers = try TLSPolicy.list(key, value)
-        case "ciphersuites": trial.ciphersuites = try TLSPolicy.list(key, value)
-        case "groups": trial.groups = try TLSPolicy.list(key, value)
-        case "alpn": trial.protocols = try TLSProtocolList(option: key, value)
-        case "tickets": trial.tickets = try TLSPolicy.count(key, value)
-        case "ticket_rotation": trial.ticketRotation = try TLSPolicy.period(key, value)
-        case "ocsp_file": try trial.setStaples(value)
-        case "keylog_file": trial.keyLog = value.isEmpty ? nil : try TLSKeyLog(path: value)
-        default: throw TLSError(kind: .option, text: "no TLS option \"\(key)\" (\(TLSPolicy.keys))")
+        switch option {
+        case .minVersion: trial.minVersion = try TLSPolicy.version(key, value)
+        case .maxVersion: trial.maxVersion = try TLSPolicy.version(key, value)
+        case .ciphers: trial.ciphers = try TLSPolicy.list(key, value)
+        case .ciphersuites: trial.ciphersuites = try TLSPolicy.list(key, value)
+        case .groups: trial.groups = try TLSPolicy.list(key, value)
+        case .alpn: trial.protocols = try TLSProtocolList(option: key, value)
+        case .tickets: trial.tickets = try TLSPolicy.count(key, value)
+        case .ticketRotation: trial.ticketRotation = try TLSPolicy.period(key, value)
+        case .stapleFile: try trial.setStaples(value)
+        case .keyLogFile: trial.keyLog = value.isEmpty ? nil : try TLSKeyLog(path: value)
         }
         if let low = trial.minVersion, let high = trial.maxVersion, low.rawValue > high.rawValue {
             let complaint =
-                key == "min_version"
+                option == .minVersion
                 ? "is above max_version \"\(high.text)\"" : "is below min_version \"\(low.text)\""
             throw .value(key, value, complaint)
         }
