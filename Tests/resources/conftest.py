@@ -25,6 +25,7 @@ behaviour = load("behaviour_conftest", BEHAVIOUR / "conftest.py")
 programs, pair, serve, factory = behaviour.programs, behaviour.pair, behaviour.serve, behaviour.factory
 behaviour.PROGRAMS["forks"] = [HERE / "forks.c"]
 behaviour.PROGRAMS["start"] = [HERE / "start.c"]
+behaviour.PROGRAMS["lent"] = [HERE / "lent.c"]
 
 from support import SANITIZED  # noqa: E402
 from faults import Faults  # noqa: E402

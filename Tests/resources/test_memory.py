@@ -3,10 +3,12 @@
 
 import itertools
 import resource
+import subprocess
 import threading
 
 import pytest
-from support import SANITIZED, Closed, Connection, Reset, pattern, raw_request, wait_until
+from faults import Faults
+from support import PATIENCE, SANITIZED, Closed, Connection, Reset, pattern, raw_request, wait_until
 from test_calls import ask, well
 
 MIB = 1 << 20
@@ -153,3 +155,32 @@ def test_many_bodies_at_once_stay_within_the_stated_bound(serve):
     for client in clients:
         assert client.response().status == 200
         client.close()
+
+
+def test_a_lent_thread_without_memory_is_refused_unless_its_loop_has_none(programs, shim, tmp_path):
+    """What the first thread of a loop needs was taken with the server: where clients are sent, one serves."""
+    faults = Faults(tmp_path / "faults")
+    with subprocess.Popen(
+        [*faults.wrapper(shim), programs["lent"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        killer = threading.Timer(3 * PATIENCE, process.kill)
+        killer.start()
+
+        def lend():
+            process.stdin.write("lend\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        port = int(process.stdout.readline())
+        faults.set("memory", "ENOMEM", least=100_000)
+        assert [lend(), lend(), lend()] == ["serves", "serves", "EVY_E_NOMEM"]
+        clients = [Connection(port=port) for _ in range(12)]
+        assert all(client.alive() for client in clients)
+        faults.clear()
+        assert lend() == "serves"
+        for client in clients:
+            assert client.alive()
+            client.close()
+        process.stdin.close()
+        assert process.wait() == 0
+        killer.cancel()

@@ -21,14 +21,9 @@ extension Server {
             neediest.isManned.store(true, ordering: .relaxed)
             return neediest
         }
-        let isServed = loop.crew.lend()
-        gate.withLock {
-            loop.lentCount -= 1
-            if !isServed, loop.lentCount == 0 {
-                loop.isManned.store(loop.crew.makesThreads, ordering: .relaxed)
-            }
-        }
-        guard isServed else { throw ServerError(kind: .noMemory, text: "out of memory") }
+        defer { gate.withLock { loop.lentCount -= 1 } }
+        // Never the first of its loop, whose worker was made with the server: the loop stays manned.
+        guard loop.crew.lend() else { throw ServerError(kind: .noMemory, text: "out of memory") }
     }
 
     var isAskedForShort: Bool { shortAskers.load(ordering: .relaxed) > 0 }
