@@ -5,6 +5,7 @@
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import tempfile
@@ -184,6 +185,15 @@ class Server:
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def waits_for_room(self):
+        """One of its loops watches a connection whose socket is full."""
+        folder = f"/proc/{self.pid}/fdinfo"
+        watched = []
+        for number in os.listdir(folder):
+            with open(f"{folder}/{number}") as info:
+                watched += re.findall(r"^tfd: .* events: +([0-9a-f]+)", info.read(), re.MULTILINE)
+        return any(int(events, 16) & select.EPOLLOUT for events in watched)
 
     def threads(self):
         watchers = 1 if "-fsanitize=thread" in os.environ.get("EVY_CFLAGS", "") else 0

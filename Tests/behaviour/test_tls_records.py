@@ -2,7 +2,18 @@
 # test_tls_records - records that TLS allows and hardly anybody sends: cut, split and without end.
 
 import pytest
-from support import PATIENCE, SANITIZED, Closed, Connection, Reset, pattern, raw_request, wait_until
+from support import (
+    FACTOR,
+    PATIENCE,
+    SANITIZED,
+    Closed,
+    Connection,
+    Reset,
+    one_loop,
+    pattern,
+    raw_request,
+    wait_until,
+)
 from tlsclient import DATA, VERSION_12, VERSION_13, Client, record
 from tlsrecords import KEY_UPDATE, Records
 
@@ -67,6 +78,34 @@ def test_what_tls_has_to_say_to_a_taken_connection_waits_no_longer_than_output(s
             answered = (found["evy_sent_bytes_total"] - start["evy_sent_bytes_total"]) / 31
         server.settled(evy_connections_open=0)
     assert server.counters()['evy_timeouts_total{deadline="write"}'] == 1
+
+
+@one_loop
+def test_an_answer_outlives_an_end_of_tls_that_finds_no_room(serve):
+    """All of it is with the kernel, and what TLS has to say behind it waits longer than output may."""
+    size = 70_000
+    server = serve("--quiet", tls=True, idle_timeout=f"{int(1500 * FACTOR)}ms", write_timeout="500ms")
+    with Records(server, VERSION_12, rcvbuf=4096, maxseg=1000) as client, Connection(server) as other:
+        assert other.alive()  # its handshake is over for the server as well
+        client.send(raw_request("GET", f"/fixed?n={size}"))
+        received = server.settled(evy_requests_active=0, evy_requests_total=2)["evy_received_bytes_total"]
+        assert other.alive()
+        turn = server.counters()["evy_received_bytes_total"] - received
+        # Asks until the refusals fill the socket. The server reads all of them, or its end would be a reset;
+        # and whole ones, in a packet each time: a part of a record would have the time of a head.
+        while not server.waits_for_room():
+            asks = b"".join(client.handshake_record(HELLO_REQUESTED) for _ in range(25))
+            client.socket.sendall(asks)
+            received += len(asks) + turn
+            server.settled(evy_received_bytes_total=received)
+            assert other.alive()  # and the asks are answered
+        other.close()
+        found = server.settled(evy_connections_open=0)
+        assert found['evy_timeouts_total{deadline="idle"}'] == 1
+        assert found['evy_timeouts_total{deadline="write"}'] == 1
+        assert client.response().body == pattern(size)
+        while client.socket.recv(65536):
+            pass
 
 
 @VERSIONS

@@ -63,8 +63,11 @@ for line in (
     declare(*line)
 
 
-def tcp(server, rcvbuf=None, path=None):
-    """A plain socket to the server's first listener, or to the one of this path."""
+def tcp(server, rcvbuf=None, path=None, maxseg=None):
+    """A plain socket to the server's first listener, or to the one of this path.
+
+    maxseg: of the server's packets as well, and the smaller they are, the less a kernel takes ahead of them.
+    """
     raw = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
     raw.settimeout(PATIENCE)
     if path:
@@ -72,6 +75,8 @@ def tcp(server, rcvbuf=None, path=None):
         return raw
     if rcvbuf:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+    if maxseg:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, maxseg)
     raw.connect(("127.0.0.1", server.port))
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return raw

@@ -54,10 +54,10 @@ def prf(secret, seed, size):
 
 
 class Records:
-    """One client. `record` seals, `socket.sendall` sends; `response` reads."""
+    """One client. `record` seals, `socket.sendall` sends; `send` does both; `response` reads."""
 
-    def __init__(self, server, version, rcvbuf=None):
-        self.socket, self.version = tcp(server, rcvbuf), version
+    def __init__(self, server, version, **how):
+        self.socket, self.version = tcp(server, **how), version
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         with tempfile.NamedTemporaryFile() as log:
             number = ssl.TLSVersion(version)
@@ -129,6 +129,10 @@ class Records:
 
     def data(self, plain):
         return self.record(DATA, plain)
+
+    def send(self, plain):
+        self.socket.sendall(self.data(plain))
+        return self
 
     def receive(self):
         while True:
