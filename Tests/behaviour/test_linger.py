@@ -5,6 +5,7 @@
 import pytest
 import tlsclient
 from support import PATIENCE, Closed, Connection, Reset, one_loop, pattern, raw_request, wait_until
+from tlsrecords import KEY_UPDATE, Records
 
 pytestmark = one_loop
 SIZE = 1_500_000
@@ -80,3 +81,18 @@ def test_the_cut_of_a_later_answer_leaves_an_earlier_one_whole(start, how, late)
         with pytest.raises((Closed, Reset)):
             connection.response()
     server.settled(evy_connections_open=0)
+
+
+def test_a_cut_answer_leaves_nothing_to_the_next_connection(serve):
+    """It was ready when its client turned out to break TLS, and lies with the thread, as all answers do."""
+    server = serve("--quiet", tls=True, access=False)
+    with Records(server, tlsclient.VERSION_13) as client:
+        ask(server, client)
+        request = client.data(raw_request("GET", "/status?code=299"))
+        client.socket.sendall(request + client.handshake_record(KEY_UPDATE[:4]))
+        server.settled(evy_requests_total=2, evy_requests_active=0)
+        with Connection(server) as other:
+            assert other.alive()
+        assert client.response().body == pattern(SIZE)
+        with pytest.raises((Closed, Reset)):
+            client.response()
