@@ -13,7 +13,8 @@ import time
 import tty
 
 import pytest
-from support import FACTOR, PATIENCE, SANITIZED, Connection, one_loop, raw_request, wait_until
+from lines import ask
+from support import FACTOR, PATIENCE, SANITIZED, Connection, one_loop, wait_until
 
 ANSWERED = re.compile(r'[\d.]+ - - \[[^]]*\] "GET /(hello|log)\?\S* HTTP/1\.1" 200 \d+ [\d.]+')
 
@@ -26,14 +27,6 @@ def without_privilege():
 
 
 PLAIN = without_privilege()
-
-
-def ask(server, count, text="x" * 150):
-    with Connection(server) as connection:
-        for _ in range(0, count, 10):
-            connection.send(raw_request("GET", f"/hello?{text}") * 10)
-            for _ in range(10):
-                assert connection.response().status == 200
 
 
 class Reader:

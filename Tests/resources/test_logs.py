@@ -5,7 +5,8 @@ import os
 import subprocess
 
 import pytest
-from support import Connection, raw_request, wait_until
+from lines import ask
+from support import Connection, wait_until
 
 LOST = "log lines lost"
 
@@ -22,14 +23,6 @@ def small_disk(tmp_path):
         pytest.skip(f"no tmpfs can be mounted: {mounted.stderr.strip()}")
     yield place
     subprocess.run(["umount", "-l", place], check=True)
-
-
-def ask(server, count, text="x" * 100):
-    with Connection(server) as connection:
-        for _ in range(0, count, 100):
-            connection.send(raw_request("GET", f"/hello?{text}") * 100)
-            for _ in range(100):
-                assert connection.response().status == 200
 
 
 def test_a_full_disk_loses_lines_and_tells_how_many(serve, small_disk):
