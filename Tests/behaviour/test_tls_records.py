@@ -109,7 +109,7 @@ def test_an_answer_outlives_an_end_of_tls_that_finds_no_room(serve):
 
 
 @VERSIONS
-@pytest.mark.parametrize("what", ["stop", "newcomer"])
+@pytest.mark.parametrize("what", ["stop", pytest.param("newcomer", marks=one_loop)])
 def test_who_has_sent_a_part_of_a_record_is_not_idle(serve, version, what):
     server = serve(tls=True, max_connections="1")
     with Client(server, version) as client:
