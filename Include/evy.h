@@ -125,7 +125,8 @@ EVY_API const char *evy_option_default(const char *key);
 EVY_API const char *evy_option_help(const char *key);
 
 /* A pair that every request's environ gets ahead of the request's own (a request key
- * such as REQUEST_METHOD cannot be overridden, wsgi.url_scheme can).  Copied.
+ * such as REQUEST_METHOD cannot be overridden, nor given to a request that has none, such as
+ * CONTENT_LENGTH; wsgi.url_scheme and HTTPS can).  Copied.
  * Errors: EVY_E_ARG (NULL, empty name). */
 EVY_API evy_status evy_config_env(evy_config *cfg, const char *name, const char *value);
 
@@ -532,7 +533,8 @@ EVY_API int32_t evy_server_log_level(evy_server *s);
  *   HTTP_HOST, SERVER_NAME, SERVER_PORT  X-Forwarded-Host; the port as given there, by
  *                    X-Forwarded-Port, or implied by the scheme.
  * Of a list, the entry of the first trusted proxy counts.  forwarded_headers=forwarded: all
- * of these from Forwarded (RFC 7239) instead; a malformed one counts as none.  The access
+ * of these from Forwarded (RFC 7239) instead; a malformed one, which a client can make of what
+ * its proxy adds to it, is refused with 400, as is one of more than 64 elements.  The access
  * log's client_ip is REMOTE_ADDR; with log_x_forwarded_for it is the peer's own address, with
  * the header ahead of it if the peer is trusted, or trusted_proxies is empty. */
 
@@ -541,7 +543,9 @@ EVY_API const char *evy_env_get(evy_req *req, const char *name, size_t *len);
 /* Number of keys; with evy_env_at they can be walked from 0 (NULL: no such index). */
 EVY_API uint32_t evy_env_count(evy_req *req);
 EVY_API const char *evy_env_at(evy_req *req, uint32_t index, const char **name, size_t *len);
-/* All of it as one block (R4), with its length.  A later evy_env_set is not in it. */
+/* All of it as one block (R4), with its length.  A later evy_env_set is not in it.  NULL: out
+ * of memory, or a value holds a NUL byte (option allow_encoded_nul, evy_env_set), behind which
+ * the block would go on with keys of a client's choice: walk it with evy_env_at. */
 EVY_API const char *evy_env_block(evy_req *req, size_t *len);
 /* Add or replace a key for the hooks and the log; the server's own view of the request
  * does not change.  Copied.  Errors: EVY_E_ARG, EVY_E_NOMEM. */

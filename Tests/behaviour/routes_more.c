@@ -49,7 +49,9 @@ static void flush(evy_req *req, const char *query) {
 static void trailers(evy_req *req, const char *query) {
   char block[512];
   size_t n = pair_of(query, block, sizeof block);
-  evy_resp_begin(req, 200, NULL, NULL, 0, query_number(query, "length", -1));
+  static const char announced[] = "Trailer\0X-Sum";
+  size_t count = query_number(query, "announce", 0) != 0 ? sizeof announced : 0;
+  evy_resp_begin(req, 200, NULL, announced, count, query_number(query, "length", -1));
   evy_resp_write(req, "hello", 5, -1);
   evy_status st = evy_resp_end(req, block, n);
   report_call(req, "end", st);

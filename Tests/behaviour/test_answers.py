@@ -109,9 +109,10 @@ def chunked_with_trailers(connection):
 def test_trailers_follow_a_chunked_answer(either):
     server = either()
     with Connection(server) as connection:
-        connection.send(raw_request("GET", "/trailers?name=X-Sum&value=a%20b"))
+        connection.send(raw_request("GET", "/trailers?name=X-Sum&value=a%20b&announce=1"))
         head, rest = chunked_with_trailers(connection)
         assert rest == b"5\r\nhello\r\n0\r\nX-Sum: a b\r\n\r\n"
+        assert b"\r\nTrailer: X-Sum" in head
         assert connection.alive()
     stats = server.expect("hook", name="figures", path="/trailers")["stats"]
     assert stats["body_out"] == 5 and stats["head_out"] == len(head) + 4 + len(rest) - 5

@@ -83,6 +83,23 @@ def test_idle_kept_connection_is_closed_silently_at_idle_timeout(serve):
         assert cut_after(connection, start) == b""
 
 
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_line_end_behind_a_body_is_no_begun_head(serve, cut):
+    """Old clients send one; an answer to it would pass for that to the next request."""
+    server = serve(header_timeout=SHORT_TEXT, idle_timeout="30s")
+    with Connection(server) as connection:
+        connection.send(raw_request("POST", "/buffered", body=b"x") + b"\r\n"[:cut])
+        assert connection.response().status == 200
+        connection.send(b"\r\n"[cut:])
+        assert connection.silent(2 * SHORT), "header_timeout"
+        assert connection.alive()
+        connection.send(b"\r\n")
+        assert connection.alive()
+        start = time.monotonic()
+        connection.send(b"\r\n\r\n")
+        only_timeouts(cut_after(connection, start))
+
+
 def test_requests_renew_the_idle_deadline(serve):
     server = serve(idle_timeout=SHORT_TEXT)
     with Connection(server) as connection:

@@ -4,7 +4,7 @@
 import socket
 
 import pytest
-from support import Connection, raw_request
+from support import FACTOR, SANITIZED, Connection, raw_request
 
 
 def environ(server, *fields, target="/env", **kinds):
@@ -203,6 +203,27 @@ def test_pairs_of_the_configuration_come_ahead_and_cannot_override_the_request(s
     assert (found["app.name"], found["app.empty"]) == ("mine", "")
     assert (found["REQUEST_METHOD"], found["PATH_INFO"]) == ("GET", "/env")
     assert found["wsgi.url_scheme"] == "https"
+
+
+def test_a_key_that_tells_of_the_request_is_not_made_up_where_it_has_none(serve):
+    """By name and in the list alike; a host behind a proxy may say itself that all is secure."""
+    pairs = {"CONTENT_LENGTH": "7", "CONTENT_TYPE": "a/b", "SSL_CLIENT_VERIFY": "SUCCESS", "HTTPS": "on"}
+    found, _ = environ(serve(*(word for pair in pairs.items() for word in ("--env", *pair))))
+    assert pairs.keys() & found.keys() == {"HTTPS"} and found["HTTPS"] == "on"
+
+
+def test_ten_thousand_fields_are_grouped_in_no_time(serve):
+    """Each compared with each took the server more than three seconds."""
+    server = serve(max_headers="10000", max_header_size="1m")
+    fields = [f"{'a' * 34}{number:05}: {number}" for number in range(9000)] + ["B: 1", "b: 2"] * 400
+    with Connection(server) as connection:
+        spent = server.cpu_seconds()
+        connection.send(raw_request("GET", "/key?name=HTTP_B", fields))
+        answer = connection.response().body.decode()
+        spent = server.cpu_seconds() - spent
+    values = ", ".join(["1", "2"] * 400)[:100]
+    assert all(found.startswith(values) for found in answer.split("|")), answer[:300]
+    assert spent < (0.5 if SANITIZED else 0.25) * FACTOR
 
 
 def test_script_name_option(serve):

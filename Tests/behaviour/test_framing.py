@@ -2,7 +2,7 @@
 # test_framing - malformed requests beyond Tests/Conformance: handlers, environ, TLS, what they leave behind.
 
 import pytest
-from support import Connection, Reset, all_responses
+from support import Connection, Reset, all_responses, raw_request
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /buffered HTTP/1.1\r\nHost: x\r\n"
@@ -51,7 +51,11 @@ def test_obs_fold_becomes_one_line_of_spaces(serve):
     with Connection(server) as connection:
         connection.send(head(b"Host: x", b"X-A: a", b"\t b", start=b"GET /env HTTP/1.1"))
         value = dict(connection.response().json()["block"])["HTTP_X_A"]
-    assert value.split() == ["a", "b"] and "\r" not in value and "\n" not in value
+        assert value.split() == ["a", "b"] and "\r" not in value and "\n" not in value
+        connection.send(head(b"Host: x", b"X-A:", b" a", b" b", start=b"GET /env HTTP/1.1"))
+        assert dict(connection.response().json()["block"])["HTTP_X_A"] == "a   b"
+        connection.send(head(b"Host: x", b"X-A: a", *[b" " + b"b" * 1000] * 9, start=b"GET /env HTTP/1.1"))
+        assert connection.response().status == 431, "all its lines are one"
 
 
 def test_encoded_nul_is_bytes_with_a_length(serve):
@@ -59,6 +63,17 @@ def test_encoded_nul_is_bytes_with_a_length(serve):
     with Connection(server) as connection:
         connection.get("/a%00b")
     assert server.expect("request")["path"] == "/a\0b"
+
+
+def test_what_stands_behind_a_nul_is_no_key_of_the_block(serve):
+    """Where a text ends in a block, a client's path would go on with keys of its own."""
+    server = serve(allow_encoded_nul="true")
+    with Connection(server) as connection:
+        dump = connection.get("/env?a=1").json()
+        assert dump["block"] == dump["at"]
+        connection.send(raw_request("GET", "/env%00REMOTE_USER%00admin"))
+        dump = connection.response().json()
+        assert dump["block"] == [] and dict(dump["at"])["PATH_INFO"] == "/env\0REMOTE_USER\0admin"
 
 
 @pytest.mark.parametrize(

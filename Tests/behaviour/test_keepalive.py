@@ -56,6 +56,12 @@ def test_max_http_version_10_speaks_10_and_keeps_nothing_unasked(serve):
     with Connection(server) as connection:
         assert connection.get("/hello", "Connection: keep-alive")["Connection"].lower() == "keep-alive"
         assert connection.get("/hello").status == 200
+    with Connection(server) as connection:
+        connection.send(raw_request("GET", "/\x01"))
+        assert connection.rest().startswith(b"HTTP/1.0 400 ")
+    with Connection(server) as connection:
+        connection.send(raw_request("POST", "/pull", ["Expect: 100-continue"], body=b"abc"))
+        assert connection.rest().startswith(b"HTTP/1.0 200 "), "1.0 has no interim answers"
 
 
 def test_two_connection_lines_count_as_one_list(shared):

@@ -98,3 +98,22 @@ def test_one_who_asks_for_much_gets_a_mebibyte_of_each_turn(turns, how, is_secur
     with turns.going_on():
         assert client.response().body == pattern(SIZE)
     client.close()
+
+
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("framing", ["Content-Length: 1", "Transfer-Encoding: chunked"])
+def test_what_comes_behind_a_body_is_no_larger_a_share(turns, framing, is_secure):
+    """For the body itself more is received at once than for heads."""
+    (client,), _ = connected(turns, 1, is_secure)
+    client.send(raw_request("POST", "/small", [framing]))
+    before, _ = turns.turn()
+    body = b"x" if "1" in framing else b"1\r\nx\r\n0\r\n\r\n"
+    small = b"GET /small HTTP/1.1\r\nHost: a\r\n\r\n"
+    client.send(body + small * 1500)
+    handled = before
+    while handled == before:
+        handled, _ = turns.turn()
+    assert handled <= (10 + 16 * is_secure) * KIB // len(small), "with TLS, a record's worth more"
+    with turns.going_on():
+        assert [client.response().status for _ in range(1501)] == [200] * 1501
+        client.close()

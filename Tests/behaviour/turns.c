@@ -2,7 +2,8 @@
 // turns.c - a host that turns its loop when it is told to; prints "ready PORT [PORT]": plain, over TLS.
 //   turns FILE CERT KEY
 // A line on stdin is a turn; "handled N sent N" answers it: requests so far, and bytes the kernel took.
-// The answers are FILE: GET /copied, /lent, /written (one piece of a stream) and /file.  Its end stops it.
+// The answers are FILE: GET /copied, /lent, /written (one piece of a stream) and /file; that of /small is
+// empty.  Its end stops it.
 #include <evy.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -29,6 +30,10 @@ static void answer(void *user, evy_req *req) {
   const char *path = evy_env_get(req, "PATH_INFO", NULL);
   (void)user;
   handled++;
+  if (strcmp(path, "/small") == 0) {
+    must(evy_respond(req, 200, NULL, NULL, 0, "", 0) == EVY_OK, path);
+    return;
+  }
   if (strcmp(path, "/copied") == 0) {
     must(evy_respond(req, 200, NULL, NULL, 0, bytes, size) == EVY_OK, path);
     return;

@@ -13,7 +13,7 @@ struct Connection: ~Copyable {
     enum Wait: UInt8 { case nothing, handshake, head, idle, body, unreadBody, write, linger }
 
     struct Flags: OptionSet {
-        let rawValue: UInt8
+        let rawValue: UInt16
         static let handshaking = Flags(rawValue: 1)
         static let peerClosed = Flags(rawValue: 2)  // its FIN was seen
         static let closing = Flags(rawValue: 4)  // close when all output is taken
@@ -22,6 +22,7 @@ struct Connection: ~Copyable {
         static let proxyHeader = Flags(rawValue: 32)  // its PROXY protocol header is still to come
         static let pipelines = Flags(rawValue: 64)  // so many requests at a time that others would wait
         static let headAhead = Flags(rawValue: 128)  // ahead of a large body, in a packet of its own
+        static let blankLine = Flags(rawValue: 256)  // one came behind the last request
     }
 
     let index: UInt32
@@ -77,7 +78,7 @@ struct Connection: ~Copyable {
     var holdsRecord: Bool { tls?.pointee.session.holdsInput ?? false }
     var isIdle: Bool {
         current == nil && isDrained && !holdsRecord
-            && flags.isSubset(of: [.proxyHeader, .pipelines, .headAhead])
+            && flags.isSubset(of: [.proxyHeader, .pipelines, .headAhead, .blankLine])
     }
 }
 

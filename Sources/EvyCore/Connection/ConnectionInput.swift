@@ -51,12 +51,17 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     /// A full receive can hold 1,500 requests, and their answers hold up everybody else. Only bodies need as
-    /// much; what a client sends beyond its share stays in the kernel until others have had their turn.
+    /// much; what a client sends beyond its share, behind a body too, stays in the kernel until others have
+    /// had their turn.
     private func receiveMax(_ connection: ConnectionRef) -> Int {
-        if hasBodyToRead(connection) { return Worker.receiveMax }
-        let share =
+        var room =
             connection.pointee.flags.contains(.pipelines) ? Worker.pipelineReceiveMax : Worker.headReceiveMax
-        return connection.pointee.tls == nil ? share : share + TLSSession.heldPlainMax
+        if let exchange = connection.pointee.current, exchange.pointee.stage != .readingHead {
+            let rest = Int(clamping: exchange.pointee.bodyReader.dataAhead)
+            room += min(rest, Worker.receiveMax - room)
+        }
+        guard connection.pointee.tls != nil else { return room }
+        return min(room + TLSSession.heldPlainMax, Worker.receiveMax)
     }
 
     /// Sees to the next turn's `receiveMax`.
@@ -138,7 +143,10 @@ extension UnsafeMutablePointer<Reactor> {
                 guard let isComplete = readHead(exchange, window, &position) else {
                     return finishRefusal(exchange)
                 }
-                if !isComplete { break }
+                if !isComplete {
+                    if isBlankLine(window[position...]), passOver(exchange) { position = count }
+                    break
+                }
             }
             // Also right behind its head: nothing more may come to wake the connection. Of a request without
             // a body nothing is taken: what follows is the next one.
@@ -173,6 +181,22 @@ extension UnsafeMutablePointer<Reactor> {
         }
         notePipeline(connection, served: connection.pointee.requests &- before)
         return flushAndSettle(connection)
+    }
+
+    /// Old clients send a line end behind a body, for which a server should have no answer (RFC 9112 section
+    /// 2.2): the connection stays idle. Once; after that it is the begin of a head, which has its time.
+    private func passOver(_ exchange: ExchangeRef) -> Bool {
+        guard let connection = exchange.pointee.connection, connection.pointee.requests > 0,
+            !connection.pointee.flags.contains(.blankLine)
+        else { return false }
+        connection.pointee.flags.insert(.blankLine)
+        connection.pointee.current = nil
+        letGo(exchange)
+        return true
+    }
+
+    private func isBlankLine(_ bytes: Slice<UnsafeRawBufferPointer>) -> Bool {
+        bytes.count == 2 && bytes.first == 0x0d && bytes.last == 0x0a
     }
 
     /// Starts the handler where it has not run yet, then sees what the exchange needs.

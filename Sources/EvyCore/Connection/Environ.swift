@@ -28,6 +28,7 @@ struct EnvironState {
     /// Values made so far: the standard keys, then one for each header field. Null where not made yet.
     fileprivate var made: UnsafeMutablePointer<EnvironText>?
     var entries: UnsafeMutableBufferPointer<EnvironEntry>?
+    var groups: FieldGroups?
     var block: EnvironText?
     var headerBlock: EnvironText?
     var isForwardedRead = false
@@ -113,7 +114,8 @@ extension UnsafeMutablePointer<Exchange> {
                 if !pointee.head.authority.isEmpty { return copy(text(pointee.head.authority)) }
             }
         } else if let key = EnvironKey.named(name) {
-            if key == .urlScheme, let value = configuredValue(name) { return value }
+            // The others tell of the request itself, by their absence too.
+            if key == .urlScheme || key == .https, let value = configuredValue(name) { return value }
             return standardValue(key)
         }
         return configuredValue(name)
@@ -138,7 +140,7 @@ extension UnsafeMutablePointer<Exchange> {
         return true
     }
 
-    private func override(named name: UnsafeRawBufferPointer) -> UnsafeMutablePointer<EnvironOverride>? {
+    func override(named name: UnsafeRawBufferPointer) -> UnsafeMutablePointer<EnvironOverride>? {
         var node = pointee.environ.overrides
         while let current = node {
             if current.pointee.entry.name.equals(name) { return current }

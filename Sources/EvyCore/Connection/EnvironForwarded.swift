@@ -14,6 +14,7 @@ struct ForwardedView {
     var serverName: EnvironText?
     /// 0: nothing was said.
     var serverPort: UInt16 = 0
+    var isMalformed = false
 }
 
 extension UnsafeMutablePointer<Exchange> {
@@ -29,6 +30,13 @@ extension UnsafeMutablePointer<Exchange> {
             pointee.environ.forwarded = readForwarded()
         }
         return pointee.environ.forwarded
+    }
+
+    /// A trusted proxy has passed on a list that nobody can read, where only its client can have an interest
+    /// in that: without the list the request would look like the proxy's own.
+    @inline(never)
+    func hasMalformedForwarded() -> Bool {
+        believesProxies && withLock { forwarded()?.pointee.isMalformed ?? false }
     }
 
     /// The value of a key that proxies can replace: .some(nil) is "absent", nil "as the socket says".
@@ -77,9 +85,11 @@ extension UnsafeMutablePointer<Exchange> {
     }
 
     private func readStandard(_ view: inout ForwardedView, _ trusts: (NetworkAddress) -> Bool) {
-        guard let list = joinedField("forwarded"),
-            let (path, element) = Forwarded.standard(list.bytes, trusts: trusts)
-        else { return }
+        guard let list = joinedField("forwarded") else { return }
+        guard let (path, element) = Forwarded.standard(list.bytes, trusts: trusts) else {
+            view.isMalformed = true
+            return
+        }
         view.client = path.client.map { evy_address($0) }
         view.isSecure = Forwarded.isSecure(list.bytes, element.scheme)
         setHost(&view, list, element.host)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// EnvironHeaders - header fields as HTTP_ keys, as blocks of pairs, and as they came.
+// EnvironHeaders - header fields as HTTP_ keys, and as they came.
 // Room: Connection. Spec: RFC 3875 section 4.1.18. Thread: under the lock of the exchange.
 
 extension UnsafeMutablePointer<Exchange> {
@@ -9,72 +9,6 @@ extension UnsafeMutablePointer<Exchange> {
     func headerValue(_ name: UnsafeRawBufferPointer) -> EnvironText? {
         guard let first = fieldIndices.first(where: { isShown($0) && matches($0, name) }) else { return nil }
         return joinedValue(first)
-    }
-
-    /// All keys, in their order.
-    func environEntries() -> UnsafeMutableBufferPointer<EnvironEntry>? {
-        if let entries = pointee.environ.entries { return entries }
-        var configured = 0
-        var pairs = PairReader(pointee.reactor.pointee.settings.environPairs)
-        while pairs.next() != nil { configured += 1 }
-        var overridden = 0
-        var node = pointee.environ.overrides
-        while let current = node {
-            overridden += 1
-            node = current.pointee.next
-        }
-        // Two more: a proxy's host, and the id of the request.
-        let capacity = EnvironKey.allCases.count + pointee.head.fieldCount + 2 + configured + overridden
-        guard let room = pointee.arena.allocate(capacity * MemoryLayout<EnvironEntry>.stride) else {
-            return nil
-        }
-        let entries = UnsafeMutableBufferPointer(
-            start: room.bindMemory(to: EnvironEntry.self, capacity: capacity), count: capacity)
-        var count = 0
-        func add(_ name: EnvironText, _ value: EnvironText?) {
-            guard count < capacity, !(0..<count).contains(where: { entries[$0].name.equals(name) }) else {
-                return
-            }
-            guard let effective = environValue(name) ?? value else { return }
-            entries.initializeElement(at: count, to: EnvironEntry(name: name, value: effective))
-            count += 1
-        }
-        for key in EnvironKey.allCases {
-            add(EnvironText(start: key.name.utf8Start, count: key.name.utf8CodeUnitCount), nil)
-        }
-        for index in fieldIndices where isShown(index) {
-            if let name = environName(index) { add(name, nil) }
-        }
-        // A proxy's host may stand for one that the request itself did not name.
-        let host: StaticString = "HTTP_HOST"
-        add(EnvironText(start: host.utf8Start, count: host.utf8CodeUnitCount), nil)
-        let idKey = pointee.reactor.pointee.settings.requestIDKey
-        if !idKey.isEmpty { add(idKey, nil) }
-        pairs = PairReader(pointee.reactor.pointee.settings.environPairs)
-        while let pair = pairs.next() { add(pair.name, pair.value) }
-        node = pointee.environ.overrides
-        while let current = node {
-            add(current.pointee.entry.name, current.pointee.entry.value)
-            node = current.pointee.next
-        }
-        let result = UnsafeMutableBufferPointer(rebasing: entries[..<count])
-        pointee.environ.entries = result
-        return result
-    }
-
-    /// All keys as one R4 block; made once.
-    func environBlock() -> EnvironText? {
-        if let block = pointee.environ.block { return block }
-        guard let entries = environEntries() else { return nil }
-        var buffer = ByteBuffer()
-        for entry in entries {
-            buffer.append(entry.name)
-            buffer.append(0)
-            buffer.append(entry.value)
-            buffer.append(0)
-        }
-        pointee.environ.block = buffer.failed ? nil : copy(buffer.readable)
-        return pointee.environ.block
     }
 
     /// The fields as they came: order and case kept, repeats apart.
@@ -107,7 +41,7 @@ extension UnsafeMutablePointer<Exchange> {
     }
 
     /// Content-Type and Content-Length have keys of their own; a name with "_" could pass for another field.
-    private func isShown(_ index: Int) -> Bool {
+    func isShown(_ index: Int) -> Bool {
         let slot = pointee.fields[index]
         switch slot.known {
         case .contentType, .contentLength: return false
@@ -130,7 +64,7 @@ extension UnsafeMutablePointer<Exchange> {
     }
 
     /// "HTTP_USER_AGENT"
-    private func environName(_ index: Int) -> EnvironText? {
+    func environName(_ index: Int) -> EnvironText? {
         let field = text(pointee.fields[index].name)
         guard let place = pointee.arena.allocate(field.count + 6) else { return nil }
         let room = UnsafeMutableRawBufferPointer(start: place, count: field.count + 6)
@@ -154,23 +88,29 @@ extension UnsafeMutablePointer<Exchange> {
             slot.pointee = value
             return value
         }
-        let name = text(pointee.fields[first].name)
         var buffer = ByteBuffer()
-        for index in first..<fieldIndices.upperBound where isShown(index) {
-            let other = text(pointee.fields[index].name)
-            guard other.count == name.count,
-                zip(other, name).allSatisfy({ environByte($0) == environByte($1) })
-            else { continue }
-            if index > first {
-                let separator: StaticString =
-                    !pointee.reactor.pointee.settings.joinsWithSpace
-                    ? "," : pointee.fields[first].known == .cookie ? "; " : ", "
-                buffer.append(separator)
-            }
+        appendUnfolded(first, &buffer)
+        var last = first
+        while let index = nextRepeat(last) {
+            let separator: StaticString =
+                !pointee.reactor.pointee.settings.joinsWithSpace
+                ? "," : pointee.fields[first].known == .cookie ? "; " : ", "
+            buffer.append(separator)
             appendUnfolded(index, &buffer)
+            last = index
         }
         guard !buffer.failed, let value = copy(buffer.readable) else { return nil }
         slot.pointee = value
         return value
+    }
+    /// The next field behind `index` whose key is the same.
+    private func nextRepeat(_ index: Int) -> Int? {
+        if let groups = pointee.environ.groups { return groups.next(index) }
+        let name = text(pointee.fields[index].name)
+        return (index..<fieldIndices.upperBound).dropFirst().first {
+            let other = text(pointee.fields[$0].name)
+            return other.count == name.count && isShown($0)
+                && zip(other, name).allSatisfy { environByte($0) == environByte($1) }
+        }
     }
 }

@@ -90,6 +90,7 @@ extension UnsafeMutablePointer<Exchange> {
     func sendContinue() {
         guard pointee.wantsContinue, pointee.response == .none else { return }
         pointee.wantsContinue = false
+        guard pointee.reactor.pointee.settings.maxMinorVersion >= 1 else { return }
         let before = pointee.out.count
         HTTP1ResponseWriter.writeContinue(into: &pointee.out)
         let count = pointee.out.count - before

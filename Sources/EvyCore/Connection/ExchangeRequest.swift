@@ -33,6 +33,7 @@ extension UnsafeMutablePointer<Reactor> {
             return nil
         }
         connection.pointee.requests &+= 1
+        connection.pointee.flags.remove(.blankLine)
         // The deadline was this head's: one that begins behind it in the same bytes has its own. And it is no
         // idle connection's any more, whoever serves it.
         if connection.pointee.wait == .head || connection.pointee.wait == .idle {
@@ -42,6 +43,10 @@ extension UnsafeMutablePointer<Reactor> {
         exchange.pointee.wireReceived = UInt64(byteCount)
         let framing = exchange.pointee.head.framing
         let settings = pointee.settings
+        if settings.forwardedFields.contains(.standard), exchange.hasMalformedForwarded() {
+            beginRefusal(exchange, .malformedForwarded)
+            return nil
+        }
         exchange.pointee.bodyMode = buffers(exchange.pointee.head) ? .buffer : .pull
         exchange.pointee.wantsContinue = exchange.pointee.head.expectsContinue
         exchange.pointee.stage = .readingBody
@@ -176,7 +181,8 @@ extension UnsafeMutablePointer<Reactor> {
             let before = exchange.pointee.out.count
             let bodyCount = withUnsafeBytes(of: pointee.date.bytes) {
                 HTTP1ResponseWriter.writeRefusal(
-                    error, status: status, toHead: isToHead,
+                    error, status: status, minorVersion: pointee.settings.maxMinorVersion,
+                    toHead: isToHead,
                     date: UnsafeRawBufferPointer(rebasing: $0.prefix(DateText.count)),
                     into: &exchange.pointee.out)
             }

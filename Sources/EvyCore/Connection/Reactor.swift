@@ -150,6 +150,9 @@ extension UnsafeMutablePointer<Reactor> {
         exchange.pointee.magic = Exchange.magicAlive
         exchange.pointee.connection = connection
         exchange.pointee.descriptor = connection.pointee.descriptor
+        if connection.pointee.flags.contains(.blankLine) {
+            exchange.pointee.parser = HTTP1HeadParser(blankLinesBefore: 1)
+        }
         pointee.unfinished += 1
         connection.pointee.current = exchange
         return exchange

@@ -29,6 +29,7 @@ enum HTTPError: UInt8, Error, Equatable {
     case missingHost
     case repeatedHost
     case malformedHost
+    case malformedForwarded
     case expectationFailed
     // Framing.
     case malformedContentLength
@@ -69,10 +70,10 @@ enum HTTPError: UInt8, Error, Equatable {
         case .malformedRequestLine, .malformedTarget, .encodedNUL, .malformedVersion, .tlsOnPlainPort,
             .bareLineFeed, .bareCarriageReturn, .controlByte, .missingColon, .spaceBeforeColon,
             .malformedFieldName, .underscoreInFieldName, .foldedLine, .repeatedField, .missingHost,
-            .repeatedHost, .malformedHost, .malformedContentLength, .repeatedContentLength,
-            .malformedTransferEncoding, .transferEncodingOnHTTP10, .contentLengthWithTransferEncoding,
-            .malformedChunkSize, .malformedChunkEnd, .malformedChunkExtension, .chunkExtensionTooLarge,
-            .malformedTrailer, .bodyTruncated:
+            .repeatedHost, .malformedHost, .malformedForwarded, .malformedContentLength,
+            .repeatedContentLength, .malformedTransferEncoding, .transferEncodingOnHTTP10,
+            .contentLengthWithTransferEncoding, .malformedChunkSize, .malformedChunkEnd,
+            .malformedChunkExtension, .chunkExtensionTooLarge, .malformedTrailer, .bodyTruncated:
             400
         }
     }
@@ -125,6 +126,7 @@ extension HTTPError {
         case .missingHost: "Host Is Missing"
         case .repeatedHost: "Repeated Host"
         case .malformedHost: "Malformed Host"
+        case .malformedForwarded: "Malformed Forwarded"
         case .expectationFailed: "Expectation Failed"
         case .malformedContentLength: "Malformed Content-Length"
         case .repeatedContentLength: "Repeated Content-Length"

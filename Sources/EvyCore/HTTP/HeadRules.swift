@@ -44,11 +44,7 @@ struct HeadRules: BitwiseCopyable {
             hasHost = true
             host = field.value
         case .expect:
-            if ASCII.equalsIgnoringCase(bytes, field.value, "100-continue") {
-                expectsContinue = true
-            } else {
-                expectsOther = true
-            }
+            noteExpect(bytes, field.value)
         case .contentType:
             if hasContentType { throw .repeatedField }
             hasContentType = true
@@ -76,6 +72,26 @@ struct HeadRules: BitwiseCopyable {
             }
             lower = upper &+ 1
         }
+    }
+
+    /// A list as well; one that names nothing is nothing that we know.
+    private mutating func noteExpect(_ bytes: RawSpan, _ value: ByteRange) {
+        var namesAny = false
+        var lower = value.lower
+        while lower < value.upper {
+            var upper = lower
+            while upper < value.upper, bytes.byte(upper) != 0x2c { upper &+= 1 }
+            let expectation = ASCII.trimmed(bytes, lower, upper)
+            lower = upper &+ 1
+            if expectation.isEmpty { continue }
+            namesAny = true
+            if ASCII.equalsIgnoringCase(bytes, expectation, "100-continue") {
+                expectsContinue = true
+            } else {
+                expectsOther = true
+            }
+        }
+        if !namesAny { expectsOther = true }
     }
 
     /// The head is complete: what follows from its fields taken together. The request line has been put

@@ -21,6 +21,7 @@ struct HTTP1HeadParser: BitwiseCopyable {
 
     private var phase: Phase = .beforeRequestLine
     private var blankLines: UInt8 = 0
+    private let blankLinesBefore: UInt8
     private var isResumed = false
     /// May the next line be a folded continuation of the field before it?
     private var canFold = false
@@ -31,12 +32,18 @@ struct HTTP1HeadParser: BitwiseCopyable {
     /// No byte of the current line before this one ends the line.
     private var scanned = 0
     private var fieldCount = 0
+    /// Of the last field.
+    private var fieldStart = 0
     private var rules = HeadRules()
 
     /// RFC 9112 section 2.2: a server should ignore at least one empty line before the request line.
     private static let blankLinesMax: UInt8 = 2
 
-    init() {}
+    /// So many empty lines came ahead of the first byte that parse will get.
+    init(blankLinesBefore: UInt8 = 0) {
+        self.blankLinesBefore = blankLinesBefore
+        blankLines = blankLinesBefore
+    }
 
     /// What is known of the request line, for the log line of a refusal. Hostile bytes are still in it.
     var requestLineSoFar: ByteRange {
@@ -51,7 +58,7 @@ struct HTTP1HeadParser: BitwiseCopyable {
         isResumed = true
         guard try run(bytes, limits, laxness, &fields, &head) else { return false }
         if wasResumed {
-            self = HTTP1HeadParser()
+            self = HTTP1HeadParser(blankLinesBefore: blankLinesBefore)
             guard try run(bytes, limits, laxness, &fields, &head) else { return false }
         }
         try rules.decide(into: &head, limits: limits, laxness: laxness)
@@ -224,7 +231,7 @@ extension HTTP1HeadParser {
             hasUnderscore = Self.hasUnderscore(bytes, plainEnd, nameEnd)
         }
         guard nameEnd > line.lower, nameEnd < line.upper, bytes.byte(nameEnd) == ASCII.colon else {
-            return try readOddLine(bytes, line, nameEnd, laxness, &fields)
+            return try readOddLine(bytes, line, nameEnd, limits, laxness, &fields)
         }
         guard fieldCount < limits.headerCountMax, fieldCount < fields.count else { throw .tooManyHeaders }
         var field = FieldSlot.empty
@@ -236,6 +243,7 @@ extension HTTP1HeadParser {
         try rules.note(bytes, field, laxness: laxness)
         fields[fieldCount] = field
         fieldCount &+= 1
+        fieldStart = line.lower
         canFold = !field.known.isInterpreted
     }
 
@@ -251,7 +259,7 @@ extension HTTP1HeadParser {
     /// A line that is no field: folded, or wrong; says how it is wrong.
     @inline(never)
     private mutating func readOddLine(
-        _ bytes: RawSpan, _ line: ByteRange, _ nameEnd: Int, _ laxness: HTTPLaxness,
+        _ bytes: RawSpan, _ line: ByteRange, _ nameEnd: Int, _ limits: HTTPLimits, _ laxness: HTTPLaxness,
         _ fields: inout MutableSpan<FieldSlot>
     ) throws(HTTPError) {
         let byte = bytes.byte(nameEnd)
@@ -262,8 +270,12 @@ extension HTTP1HeadParser {
             // The value now reaches over the line end; the reader of isFolded turns that into spaces.
             let value = ASCII.trimmed(bytes, line.lower, line.upper)
             if value.isEmpty { return }
-            fields[fieldCount &- 1].value = ByteRange(fields[fieldCount &- 1].value.lower, value.upper)
-            fields[fieldCount &- 1].isFolded = true
+            // All its lines together are one.
+            guard value.upper &- fieldStart < limits.headerLineMax &- 2 else { throw .headerLineTooLong }
+            let field = fields[fieldCount &- 1]
+            let isFirst = field.value.isEmpty
+            fields[fieldCount &- 1].value = ByteRange(isFirst ? value.lower : field.value.lower, value.upper)
+            fields[fieldCount &- 1].isFolded = !isFirst
             return
         }
         if nameEnd >= line.upper { throw .missingColon }

@@ -48,10 +48,10 @@ enum HTTP1ResponseWriter {
     /// A whole answer to a peer that broke the rules; the connection ends after it. Returns the length of
     /// its body, which an answer to HEAD has none of (RFC 9110 section 9.3.2).
     static func writeRefusal(
-        _ error: HTTPError, status: Int, toHead isToHead: Bool, date: UnsafeRawBufferPointer,
-        into out: inout ByteBuffer
+        _ error: HTTPError, status: Int, minorVersion: UInt8, toHead isToHead: Bool,
+        date: UnsafeRawBufferPointer, into out: inout ByteBuffer
     ) -> Int {
-        out.append("HTTP/1.1 ")
+        out.append(minorVersion >= 1 ? "HTTP/1.1 " : "HTTP/1.0 ")
         out.append(decimal: UInt64(status))
         out.append(ASCII.space)
         out.append(error.reason)

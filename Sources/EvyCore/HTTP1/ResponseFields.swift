@@ -117,8 +117,8 @@ extension HTTP1ResponseWriter {
         case .connection:
             given.closes = given.closes || hasClose(block, value)
             return false
-        case .keepAlive, .proxyConnection, .te, .trailer, .transferEncoding, .upgrade: return false
-        case .other, .host, .expect, .contentType, .cookie, .authorization, .userAgent, .referer,
+        case .keepAlive, .proxyConnection, .te, .transferEncoding, .upgrade: return false
+        case .other, .trailer, .host, .expect, .contentType, .cookie, .authorization, .userAgent, .referer,
             .xForwardedFor:
             break
         }

@@ -22,21 +22,13 @@ struct ForwardedPath: Equatable {
     /// Entries from the client's to the end, never 0: so many proxies are trusted.
     var hopCount = 1
 
-    /// In a forward walk the last address that is not trusted is the first one from the right. What is no
-    /// address ends the trust as well: the next one to the right counts then.
+    /// Goes one proxy on towards the client. False: there the trust ends. What is no address ends it as well:
+    /// the one to its right counts then.
     fileprivate mutating func step(_ address: NetworkAddress?, _ trusts: (NetworkAddress) -> Bool) -> Bool {
-        guard let address else {
-            client = nil
-            hopCount = 1
-            return true
-        }
-        if client != nil, trusts(address) {
-            hopCount &+= 1
-            return false
-        }
+        guard let address else { return false }
+        if client != nil { hopCount &+= 1 }
         client = address
-        hopCount = 1
-        return true
+        return trusts(address)
     }
 }
 
@@ -44,10 +36,13 @@ enum Forwarded {
     /// X-Forwarded-For, its lines joined with commas.
     static func path(_ list: RawSpan, trusts: (NetworkAddress) -> Bool) -> ForwardedPath {
         var path = ForwardedPath()
-        var start = 0
-        while start <= list.byteCount {
-            let entry = nextEntry(list, &start)
-            if !entry.isEmpty { _ = path.step(NetworkAddress.node(list, entry), trusts) }
+        var end = list.byteCount
+        while end >= 0 {
+            var start = end
+            while start > 0, list.byte(start &- 1) != 0x2c { start &-= 1 }
+            let entry = ASCII.trimmed(list, start, end)
+            end = start &- 1
+            if !entry.isEmpty, !path.step(NetworkAddress.node(list, entry), trusts) { break }
         }
         return path
     }
@@ -91,7 +86,7 @@ enum Forwarded {
 // MARK: - Forwarded, RFC 7239
 
 /// What one element of Forwarded says. Ranges are of the list, without quotes.
-struct ForwardedElement: Equatable {
+struct ForwardedElement: Equatable, BitwiseCopyable {
     var node: ByteRange = .empty
     var scheme: ByteRange = .empty
     var host: ByteRange = .empty
@@ -100,23 +95,34 @@ struct ForwardedElement: Equatable {
 
 extension Forwarded {
     /// The path, and what the first of the trusted proxies says of the request; nil: the list is malformed,
-    /// and nothing in it can be believed.
+    /// and nothing in it can be believed: a quote that a client has left open swallows what proxies add.
     static func standard(
         _ list: RawSpan, trusts: (NetworkAddress) -> Bool
     ) -> (path: ForwardedPath, element: ForwardedElement)? {
-        var path = ForwardedPath()
-        var chosen = ForwardedElement()
+        var elements = InlineArray<64, ForwardedElement>(repeating: ForwardedElement())
+        var count = 0
         var index = 0
         while index < list.byteCount {
             guard let element = nextElement(list, &index) else { return nil }
             if element.seen == 0 { continue }
-            if path.step(NetworkAddress.node(list, element.node), trusts) { chosen = element }
+            // No chain of proxies is as long.
+            guard count < elements.count else { return nil }
+            elements[count] = element
+            count &+= 1
+        }
+        var path = ForwardedPath()
+        var chosen = ForwardedElement()
+        while count > 0 {
+            count &-= 1
+            let node = NetworkAddress.node(list, elements[count].node)
+            if node != nil || path.client == nil { chosen = elements[count] }
+            if !path.step(node, trusts) { break }
         }
         return (path, chosen)
     }
 
     /// Pairs up to a comma; nil: malformed. Not inlined, nor is note: Swift 6.3 then loses the writes to the
-    /// element (seen with -O only; the cases of test_proxy.py run against the optimised library).
+    /// element (seen with -O only; the cases of test_forwarded.py run against the optimised library).
     @inline(never)
     private static func nextElement(_ list: RawSpan, _ index: inout Int) -> ForwardedElement? {
         var element = ForwardedElement()

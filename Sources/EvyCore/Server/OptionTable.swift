@@ -139,7 +139,7 @@ extension Options {
             "max_header_line", .size(\.maxHeaderLine, lineBounds), "8k",
             "a header line that reaches this, line end counted, is answered 431"),
         OptionRow(
-            "max_header_size", .size(\.maxHeaderSize, 64...(16 << 20)), "64k",
+            "max_header_size", .size(\.maxHeaderSize, 64...(1 << 20)), "64k",
             "longest request head, else 431"),
         OptionRow(
             "max_headers", .int(\.maxHeaders, 1...10_000), "100",

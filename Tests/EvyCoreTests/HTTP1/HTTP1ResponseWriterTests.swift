@@ -261,11 +261,18 @@ import Testing
         }
     }
 
+    @Test func trailersCanBeAnnounced() throws {
+        var call = Call()
+        call.fields = "Trailer\0X-Sum\0"
+        var memo = FieldsMemo()
+        #expect(try call.write(&memo).0.contains("\r\nTrailer: X-Sum\r\n"))
+    }
+
     @Test(arguments: [false, true]) func aRefusalIsAWholeAnswer(toHead: Bool) {
         var out = ByteBuffer()
         let bodyCount = Array("DATE".utf8).withUnsafeBytes {
             HTTP1ResponseWriter.writeRefusal(
-                .headerLineTooLong, status: 431, toHead: toHead, date: $0, into: &out)
+                .headerLineTooLong, status: 431, minorVersion: 1, toHead: toHead, date: $0, into: &out)
         }
         #expect(bodyCount == (toHead ? 0 : 21))
         #expect(

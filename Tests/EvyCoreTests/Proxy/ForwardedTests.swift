@@ -108,6 +108,8 @@ private func standard(_ list: String) -> Told? {
         ("for=", "bad", 0, "", ""), ("for", "bad", 0, "", ""), ("=x", "bad", 0, "", ""),
         ("for=192.0.2.1 x", "bad", 0, "", ""), ("for=1.1.1.1 for=2.2.2.2", "bad", 0, "", ""),
         ("192.0.2.1", "bad", 0, "", ""),
+        ("for=9.9.9.9" + String(repeating: ",for=10.0.0.1", count: 63), "9.9.9.9", 64, "", ""),
+        ("for=9.9.9.9" + String(repeating: ",for=10.0.0.1", count: 64), "bad", 0, "", ""),
     ] as [(String, String?, Int, String, String)])
 func forwardedIsReadElementByElement(
     list: String, client: String?, hopCount: Int, scheme: String, host: String
