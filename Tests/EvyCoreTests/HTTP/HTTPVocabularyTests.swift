@@ -105,6 +105,6 @@ import Testing
             #expect((error.status == 408) == (error.kind == .timeout), "\(error)")
             count += 1
         }
-        #expect(count == 40)
+        #expect(count == 41)
     }
 }

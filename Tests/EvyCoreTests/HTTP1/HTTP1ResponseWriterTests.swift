@@ -140,7 +140,7 @@ import Testing
         var call = Call()
         call.length = 1
         call.fields =
-            "Transfer-Encoding\0gzip\0Keep-Alive\0x\0TE\0x\0Trailer\0x\0Upgrade\0x\0Proxy-Connection\0x\0"
+            "Transfer-Encoding\0gzip\0Keep-Alive\0x\0TE\0x\0Upgrade\0x\0Proxy-Connection\0x\0"
         var (text, plan) = try call.write()
         #expect(text == "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nDate: DATE\r\n\r\n")
         call.fields = "Connection\0x, Close\0"
