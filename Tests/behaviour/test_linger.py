@@ -96,3 +96,24 @@ def test_a_cut_answer_leaves_nothing_to_the_next_connection(serve):
         assert client.response().body == pattern(SIZE)
         with pytest.raises((Closed, Reset)):
             client.response()
+
+
+def test_a_place_is_free_once_the_last_answer_was_taken(serve):
+    """Nothing tells the loop when the kernel has sent it."""
+    server = serve("--quiet", access=False, max_connections="1", idle_timeout="120s")
+    with Connection(server) as reader, Connection(server) as newcomer:
+        ask(server, reader)
+        newcomer.send(HELLO)
+        wait_until(lambda: server.counters()["evy_accept_pauses_total"] > 0, "the wait for a place")
+        assert reader.response().body == pattern(SIZE)
+        assert newcomer.response().status == 200
+
+
+def test_who_takes_nothing_of_an_answer_for_write_timeout_makes_room(serve):
+    server = serve("--quiet", access=False, max_connections="1", idle_timeout="-1", write_timeout="500ms")
+    with Connection(server, rcvbuf=4096) as stuck, Connection(server) as newcomer:
+        ask(server, stuck)
+        newcomer.send(HELLO)
+        assert newcomer.response().status == 200
+        found = server.counters()
+        assert found["evy_connections_evicted_total"] == found['evy_timeouts_total{deadline="write"}'] == 1

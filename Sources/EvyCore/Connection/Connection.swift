@@ -58,10 +58,10 @@ struct Connection: ~Copyable {
     var turn: UInt32 = 0
     /// What tells whether the wait gets anywhere. For a body, bytes received in this window of its minimum
     /// rate; while lingering, bytes thrown away; for room to write, what the peer had taken at its start
-    /// (see SystemCalls.takenMark).
+    /// (see SystemCalls.takenMark), and while idle what it had when its place was wanted last, or -1.
     var waitMark: Int64 = 0
-    /// While it waits for room to write: since when the peer has acknowledged nothing. While lingering: what
-    /// it had taken when the wait began.
+    /// While it waits for room to write, or is idle: since when the peer has acknowledged nothing. While
+    /// lingering: what it had taken when the wait began.
     var stalledSince: Int64 = 0
 
     init(index: UInt32) { self.index = index }

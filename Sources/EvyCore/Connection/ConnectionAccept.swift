@@ -86,6 +86,10 @@ extension UnsafeMutablePointer<Reactor> {
         }
         pointee.counters.add(.acceptPauses)
         watchListeners(false)
+        lookAgain()
+    }
+
+    func lookAgain() {
         // The same deadline has another meaning then.
         guard !pointee.isDraining.load(ordering: .relaxed) else { return }
         loop.pointee.deadlines.set(Reactor.acceptIndex, deadline: nowMilliseconds + Self.acceptPause)

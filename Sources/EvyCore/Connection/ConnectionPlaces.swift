@@ -47,10 +47,13 @@ extension UnsafeMutablePointer<Reactor> {
         guard SystemCalls.hasNewcomer(listener.descriptor) else { return nil }
         let hasOthers = pointee.settings.sharesListeners
         if hasOthers, let other = pointee.delegate.loopWithPlace() { return Berth(home: other) }
-        if let victim = idleOne() {
+        var isOwed = false
+        if let victim = idleOne(&isOwed) {
             takePlaceBeyondLimit()
             return Berth(home: self, victim: victim)
         }
+        // Nothing tells when the kernel has sent the last of an answer.
+        if isOwed { lookAgain() }
         pointee.isAcceptPaused = true
         pointee.counters.add(.acceptPauses)
         watchListeners(false)
@@ -112,8 +115,9 @@ extension UnsafeMutablePointer<Reactor> {
 
     // MARK: Making room
 
-    /// Of some connections looked at, the idle one that would expire first.
-    private func idleOne() -> ConnectionRef? {
+    /// Of some connections looked at, the idle one that would expire first. `isOwed`: another was idle, but
+    /// for an answer that is still on its way.
+    private func idleOne(_ isOwed: inout Bool) -> ConnectionRef? {
         let capacity = UInt32(truncatingIfNeeded: pointee.table.capacity)
         guard capacity > 0 else { return nil }
         var found: ConnectionRef?
@@ -127,11 +131,14 @@ extension UnsafeMutablePointer<Reactor> {
                 let deadline = loop.pointee.deadlines.deadline(of: index)
                 // A request that is already here is still answered, and an answer still sent.
                 if found == nil || deadline < earliest,
-                    !SystemCalls.hasInput(connection.pointee.descriptor),
-                    !SystemCalls.hasUnsent(connection.pointee.descriptor)
+                    !SystemCalls.hasInput(connection.pointee.descriptor)
                 {
-                    earliest = deadline
-                    found = connection
+                    if isTaking(connection) {
+                        isOwed = true
+                    } else {
+                        earliest = deadline
+                        found = connection
+                    }
                 }
             }
             index = (index + 1) % capacity
@@ -139,9 +146,22 @@ extension UnsafeMutablePointer<Reactor> {
         return found
     }
 
+    /// The kernel has yet to send what the client goes on to take, or has not refused for write_timeout.
+    private func isTaking(_ connection: ConnectionRef) -> Bool {
+        guard SystemCalls.hasUnsent(connection.pointee.descriptor) else { return false }
+        let mark = SystemCalls.takenMark(connection.pointee.descriptor)
+        if mark > connection.pointee.waitMark {
+            connection.pointee.waitMark = mark
+            connection.pointee.stalledSince = nowMilliseconds
+        }
+        let timeout = pointee.settings.writeTimeout
+        return timeout < 0 || nowMilliseconds < connection.pointee.stalledSince &+ timeout
+    }
+
     private func evict(_ victim: ConnectionRef) {
         pointee.counters.add(.connectionsEvicted)
-        sayGoodbye(victim)
-        close(victim)
+        let isStalled = SystemCalls.hasUnsent(victim.pointee.descriptor)
+        if isStalled { countTimeout(.write) } else { sayGoodbye(victim) }
+        close(victim, hard: isStalled)
     }
 }

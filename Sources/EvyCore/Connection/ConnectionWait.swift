@@ -11,7 +11,9 @@ extension UnsafeMutablePointer<Reactor> {
         case .nothing: milliseconds = DeadlineWheel.never
         case .handshake: milliseconds = settings.handshakeTimeout
         case .head: milliseconds = settings.headerTimeout
-        case .idle: milliseconds = settings.idleTimeout
+        case .idle:
+            milliseconds = settings.idleTimeout
+            connection.pointee.waitMark = -1
         case .body:
             milliseconds = settings.bodyTimeout
             connection.pointee.waitMark = 0
