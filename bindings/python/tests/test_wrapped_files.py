@@ -71,6 +71,30 @@ def test_an_empty_file_and_head(serve, tmp_path, path):
     wait_until(lambda: file.closed, "close() of the file")
 
 
+def kernel_files():
+    """Their sizes say nothing: 0 in /proc, a page in /sys."""
+    yield "/proc/self/limits"
+    for path in ("/sys/kernel/mm/transparent_hugepage/enabled", "/sys/kernel/profiling", "/sys/kernel/notes"):
+        if os.access(path, os.R_OK) and os.stat(path).st_size > len(open(path, "rb").read()):
+            yield path
+            return
+
+
+@pytest.mark.parametrize("path", kernel_files())
+def test_a_file_of_the_kernel_is_read(serve, path):
+    found, _ = answer(serve, lambda: open(path, "rb"))
+    with open(path, "rb") as file:
+        assert found.status == 200 and found.body == file.read() and found.body
+
+
+def test_a_hole_is_as_long_as_the_file_says(serve, tmp_path):
+    path = tmp_path / "hole"
+    path.touch()
+    os.truncate(path, SIZE)
+    found, _ = answer(serve, lambda: open(path, "rb"))
+    assert (found.body, found["Content-Length"]) == (bytes(SIZE), str(SIZE))
+
+
 def temporary():
     file = tempfile.NamedTemporaryFile()
     file.write(b"one two three")

@@ -51,6 +51,11 @@ class FileWrapper:
             position = file.tell()
         except (OSError, ValueError):
             return None
-        if not stat.S_ISREG(facts.st_mode):
+        if not stat.S_ISREG(facts.st_mode) or _is_made_while_read(descriptor, facts):
             return None
         return descriptor, position, max(0, facts.st_size - position)
+
+
+def _is_made_while_read(descriptor: int, facts: os.stat_result) -> bool:
+    """Files of /proc say that they are empty, those of /sys that they are a page. Neither takes a block."""
+    return facts.st_blocks == 0 and os.fstatvfs(descriptor).f_blocks == 0
