@@ -15,21 +15,30 @@ from typing import Any
 from evy._cli.values import SettingError
 
 _NAME_LETTERS_MAX = 15
+_NOTED_MAX = 64
 
 
 class SignalInbox:
-    """Signals as bytes in a pair of sockets: handlers do nothing, the interpreter writes the number.
+    """Signals, in the order in which Python hears of them; a pair of sockets ends the wait for them.
 
-    Ownership: owns the pair. Thread: the main thread.
+    None is lost: who sends more than there is room for finds one of each kept. Ownership: owns the pair.
+    Thread: the main thread.
     """
 
     def __init__(self, numbers: Iterable[int]) -> None:
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
+        self._noted: list[int] = []
+        # Also by the interpreter: a signal may come between its last look and the wait.
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in numbers:
-            signal.signal(number, noted)
+            take_signal(number, self._note)
+
+    def _note(self, number: int, _frame: Any) -> None:
+        if len(self._noted) < _NOTED_MAX or number not in self._noted:
+            self._noted.append(number)
+        self.wake()
 
     def fileno(self) -> int:
         return self._reader.fileno()
@@ -41,10 +50,11 @@ class SignalInbox:
 
     def take(self) -> list[int]:
         """Signals that came, in their order."""
-        try:
-            return [number for number in self._reader.recv(4096) if number]
-        except BlockingIOError:
-            return []
+        with contextlib.suppress(BlockingIOError):
+            while self._reader.recv(4096):
+                continue
+        taken, self._noted = self._noted, []
+        return taken
 
     def close(self) -> None:
         signal.set_wakeup_fd(-1)
@@ -52,8 +62,32 @@ class SignalInbox:
         self._writer.close()
 
 
-def noted(_number: int, _frame: Any) -> None:
-    """Nothing is to be done: the number is in an inbox already, or does not matter."""
+_taken: dict[int, Any] = {}
+
+
+def take_signal(number: int, handler: Any) -> None:
+    """Has this process, but no child that it forks, hear of a signal."""
+    _taken[number] = handler
+    signal.signal(number, handler)
+
+
+def _leave_signals() -> None:
+    """In a forked child, of whoever: its signals are its own, and not for its parent's inbox."""
+    if not _taken:
+        return
+    signal.set_wakeup_fd(-1)
+    for number, handler in _taken.items():
+        if signal.getsignal(number) == handler:
+            is_interrupt = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
+    _taken.clear()
+
+
+os.register_at_fork(after_in_child=_leave_signals)
+
+
+def nothing(_number: int, _frame: Any) -> None:
+    """A signal that does not matter. Not SIG_IGN: programs that the application runs would inherit it."""
 
 
 @contextlib.contextmanager

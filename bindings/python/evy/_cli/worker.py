@@ -251,13 +251,12 @@ def _run(state: State, channel: Channel, age: int, log: Any) -> int:
         signal.SIGTTOU,
         signal.SIGWINCH,
     ):
-        # Not SIG_IGN: programs that the application runs would inherit it.
-        signal.signal(number, process.noted)
+        process.take_signal(number, process.nothing)
     for number in (signal.SIGCHLD, signal.SIGABRT):
         signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
         # Until it serves there is nothing to drain.
-        signal.signal(number, lambda _number, _frame: os._exit(0))
+        process.take_signal(number, lambda _number, _frame: os._exit(0))
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     face = WorkerFace(age, os.getpid(), settings, log)
     # What a killed worker was doing: the stacks of all its threads.
