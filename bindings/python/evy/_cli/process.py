@@ -8,6 +8,7 @@ import os
 import pwd
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -119,6 +120,19 @@ def drop_privileges(user: int | None, group: int | None, with_groups: bool) -> N
             os.setuid(user)
     except (OSError, KeyError) as error:
         raise SettingError(f"cannot become user {user} and group {group}: {error}") from None
+
+
+def open_standard_descriptors() -> None:
+    """Who starts a server may have closed 0, 1 or 2. The next socket would take the place, and get what is
+    written to the output; so they lead to nowhere first."""
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= 2:
+        os.set_inheritable(number, True)
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
 
 
 def detach() -> None:
