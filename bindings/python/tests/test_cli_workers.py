@@ -39,6 +39,10 @@ def test_a_dead_worker_is_replaced_and_its_end_is_told(evy_cli):
         ),
         ("number = 1", 4, "cannot load the application: module 'app' has no attribute 'app'"),
         ("raise SystemExit(3)", 3, r"the application ended the worker: SystemExit\(3\)"),
+        ("raise SystemExit(0)", 3, r"the application ended the worker: SystemExit\(0\)"),
+        ("raise SystemExit(1)", 3, r"the application ended the worker: SystemExit\(1\)"),
+        ("raise SystemExit(2**40)", 3, r"the application ended the worker: SystemExit\(1099511627776\)"),
+        ("import sys\nsys.stdout = sys\nsys.flush = sys.exit\nsys.exit()", 3, r"SystemExit\(None\)"),
     ],
 )
 def test_a_first_worker_that_cannot_start_ends_the_master(evy_cli, source, status, text):

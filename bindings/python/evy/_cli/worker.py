@@ -231,14 +231,16 @@ def main(state: State, channel: Channel, age: int) -> NoReturn:
     except SettingError as error:
         log.error("the worker cannot start: %s", error)
     except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else BOOT_ERROR
+        # Never 0, nor the application's own: a worker that cannot start is to be known by its status.
         log.error("the application ended the worker: SystemExit(%r)", error.code)
     except BaseException:
         log.exception("exception in the worker")
     finally:
-        _flush()
-        # Not by returning: exit handlers of the master and of its modules are not this process' to run.
-        os._exit(status)
+        try:
+            _flush()
+        finally:
+            # Not by returning: exit handlers of the master and of its modules are not this process' to run.
+            os._exit(status)
 
 
 def _run(state: State, channel: Channel, age: int, log: Any) -> int:
