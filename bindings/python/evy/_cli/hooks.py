@@ -9,8 +9,9 @@ from typing import Any
 class MasterFace:
     """What a hook gets as `server`: cfg, log, pid, address, num_workers."""
 
-    def __init__(self, state: Any) -> None:
+    def __init__(self, state: Any, address: list[str] | None = None) -> None:
         self._state = state
+        self._address = address
 
     @property
     def cfg(self) -> Any:
@@ -26,7 +27,7 @@ class MasterFace:
 
     @property
     def address(self) -> list[str]:
-        return [one.address for one in self._state.listeners]
+        return self._address or [one.address for one in self._state.listeners]
 
     @property
     def num_workers(self) -> int:

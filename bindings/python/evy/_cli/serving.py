@@ -69,6 +69,7 @@ def keywords(settings: Any, logs: Logs) -> dict[str, Any]:
         "allow_obs_fold": settings.permit_obsolete_folding,
         "script_name": os.environ.get("SCRIPT_NAME", ""),
         "capitalize_response_headers": False,
+        "grace": settings.graceful_timeout,
         # Clients come back, to another worker: what they are sending just now is to be answered.
         "drain_delay": min(_DRAIN_SECONDS, settings.graceful_timeout / 2),
     }
@@ -81,10 +82,27 @@ def keywords(settings: Any, logs: Logs) -> dict[str, Any]:
     return found
 
 
-def make_server(listeners: Sequence[Any], site: Any, settings: Any, logs: Logs) -> evy.wsgi.Server:
+class WorkerServer(evy.wsgi.Server):
+    """on_stop: called when it was told to stop, by whoever: the application may do so (SystemExit).
+
+    A worker waits for the threads that its application starts, so they may not begin as daemons.
+    """
+
+    on_stop = staticmethod(lambda: None)
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._lender.are_daemons = False
+
+    def stop(self, grace: float | None = -1) -> None:
+        super().stop(grace)
+        self.on_stop()
+
+
+def make_server(listeners: Sequence[Any], site: Any, settings: Any, logs: Logs) -> WorkerServer:
     """Errors: SettingError, in the words of the library, which name the option."""
     try:
-        return evy.wsgi.Server(listeners, site, **keywords(settings, logs))
+        return WorkerServer(listeners, site, **keywords(settings, logs))
     except (TypeError, evy.Error, OSError) as error:
         raise SettingError(_in_our_words(str(error))) from None
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import atexit
 import faulthandler
 import itertools
+import math
 import os
 import random
 import signal
@@ -54,6 +55,7 @@ class WorkerProcess:
         self._over_before = -1
         self._is_full = threading.Event()
         self._is_over = False
+        self._deadline = math.inf
         self._is_interrupted = False
 
     def run(self) -> int:
@@ -73,15 +75,17 @@ class WorkerProcess:
             self._settings,
             self._logs,
         )
+        self._server.on_stop = self._inbox.wake
         self._face.app = site
         hooks.call(self._settings, "post_worker_init", self._face)
         self._call(self._server.start)
         self._channel.send("ready", **self._report())
+        # The sockets are closed by the time in which a hook may ask for their addresses.
+        server_face = hooks.MasterFace(self._state, hooks.MasterFace(self._state).address)
         self._serve()
-        server_face = hooks.MasterFace(self._state)
         hooks.call_guarded(self._settings, self._log, "worker_exit", server_face, self._face)
         if not self._server.is_running:
-            atexit._run_exitfuncs()
+            self._end_program()
         return 0
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -110,7 +114,7 @@ class WorkerProcess:
     # Serving
 
     def _serve(self) -> None:
-        while not self._is_over and self._server.is_running:
+        while not self._is_over:
             wait = 60.0 if self._watch is None else max(0.0, self._look_at - time.monotonic())
             wait_readable([self._inbox, self._channel], min(wait, 1.0))
             self._take_signals()
@@ -121,6 +125,8 @@ class WorkerProcess:
                 self._log.info("%d requests served: a successor is asked for", self._settings.max_requests)
                 self._channel.send("retire")
             self._look()
+            if not self._is_over and (self._server.is_stopping or not self._server.is_running):
+                self._drain(self._settings.graceful_timeout)
 
     def _take_signals(self) -> None:
         for number in self._inbox.take():
@@ -162,23 +168,44 @@ class WorkerProcess:
     def _drain(self, grace_seconds: float) -> None:
         """Stops accepting, waits for what runs, and ends. A further signal may shorten the wait."""
         self._is_over = True
+        # Where it was not the master that wanted it: clients shall have somewhere to go.
+        self._channel.send("retire")
         self._call(self._server.stop, grace_seconds)
-        now = time.monotonic()
-        deadline, report_at = now + grace_seconds + _END_SECONDS, now + _REPORT_SECONDS
-        while self._server.is_running and now < deadline:
-            # In slices: the end of the server wakes nobody here.
-            wait_readable([self._inbox], 0.02)
-            self._take_messages()
-            if any(number != signal.SIGTERM for number in self._inbox.take()):
+        # Nobody accepts here any more, and with the master gone nobody may queue either.
+        for one in self._state.listeners:
+            one.socket.close()
+        report_at = time.monotonic() + _REPORT_SECONDS
+        self._deadline = time.monotonic() + grace_seconds + _END_SECONDS
+        while self._server.is_running and time.monotonic() < self._deadline:
+            if self._was_cut():
                 self._call(self._server.stop, 0)
-                deadline = min(deadline, now + _END_SECONDS)
-            if now >= report_at:
-                report_at = now + _REPORT_SECONDS
+            self._take_messages()
+            self._answer()
+            if time.monotonic() >= report_at:
+                report_at += _REPORT_SECONDS
                 self._channel.send("report", **self._report())
-            now = time.monotonic()
         if self._server.is_running:
             self._log.warning("requests did not end within the grace and are cut")
         self._channel.send("report", **self._report())
+
+    def _was_cut(self) -> bool:
+        """Waits for a moment: the end of what is waited for wakes nobody here. True: there is no grace."""
+        wait_readable([self._inbox], 0.02)
+        if all(number == signal.SIGTERM for number in self._inbox.take()):
+            return False
+        self._deadline = min(self._deadline, time.monotonic() + _END_SECONDS)
+        return True
+
+    def _end_program(self) -> None:
+        """As Python does it: threads and executors finish, as far as the grace goes, then exit functions."""
+        if hasattr(threading, "_shutdown"):
+            waiter = threading.Thread(target=threading._shutdown, daemon=True)
+            waiter.start()
+            while waiter.is_alive() and time.monotonic() < self._deadline:
+                self._was_cut()
+            if waiter.is_alive():
+                self._log.warning("threads of the application did not end within the grace and are cut")
+        atexit._run_exitfuncs()
 
     # Heartbeats
 

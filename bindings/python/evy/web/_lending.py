@@ -19,8 +19,11 @@ class Lender:
 
     count: how many there are from the start. grows: handlers that wait for their clients keep their threads,
     and others get theirs from here. on_end is called once, by the last thread to leave the library.
+    are_daemons: the end of the program does not wait for them, nor for threads that are started in them.
     Thread: any.
     """
+
+    are_daemons = True
 
     def __init__(
         self, count: int, grows: bool, on_end: Callable[[], None], on_failure: Callable[[int], None]
@@ -61,7 +64,9 @@ class Lender:
             self._add("lender", self._add_on_demand, handle)
 
     def _add(self, name: str, run: Callable[[int], None], handle: int) -> None:
-        thread = threading.Thread(target=run, args=(handle,), name="evy-" + name, daemon=True)
+        thread = threading.Thread(
+            target=run, args=(handle,), name="evy-" + name, daemon=self.are_daemons
+        )
         thread.start()
         self.threads.append(thread)
 
