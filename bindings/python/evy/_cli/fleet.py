@@ -31,6 +31,7 @@ class Fleet:
         self._state = state
         self._leave = leave
         self._questions = 0
+        self._looked_at = time.monotonic()
 
     @property
     def _log(self) -> ErrorLog:
@@ -133,7 +134,7 @@ class Fleet:
             one.counters = numbers(message.get("counters")) or one.counters
             one.resident = sum(numbers([message.get("resident")]))
             if kind != "report":
-                one.heard_at = time.monotonic()
+                one.heard_at, one.owes_since = time.monotonic(), None
         if kind == "ready":
             one.has_served = True
             self._became_ready(one)
@@ -161,12 +162,20 @@ class Fleet:
         self._questions += 1
         for one in self._state.in_phase(READY, STALE):
             one.channel.send("ping", number=self._questions)
+            if one.owes_since is None:
+                one.owes_since = time.monotonic()
 
     def end_silent(self) -> None:
         """Kills those that owe an answer for too long; at boot too, as nobody else would end a hang there."""
         now, limit = time.monotonic(), self._state.settings.timeout
+        # Nobody is silent while the master is away, in a hook or stopped by a signal.
+        away = max(0.0, now - self._looked_at - self.ask_seconds)
+        self._looked_at = now
         for one in self._state.in_phase(BOOTING, READY, STALE):
-            if limit and now - one.heard_at > limit and not one.was_aborted:
+            if one.owes_since is None:
+                continue
+            one.owes_since = min(now, one.owes_since + away)
+            if limit and now - one.owes_since > limit and not one.was_aborted:
                 self._log.critical(
                     "worker %d has not answered for %s seconds (--timeout) and is killed", one.pid, limit
                 )

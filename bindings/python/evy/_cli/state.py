@@ -24,7 +24,8 @@ class Worker:
     """A worker as the master sees it.
 
     phase: BOOTING until it serves, READY, STALE (serves until a successor is ready), STOPPING.
-    heard_at: when it last answered a heartbeat, in monotonic seconds. kill_at: when patience ends.
+    heard_at: when it last answered a heartbeat, in monotonic seconds. owes_since: the first question that it
+    has not answered, None: it has; its start is one too. kill_at: when patience ends.
     """
 
     pid: int
@@ -34,6 +35,7 @@ class Worker:
     has_served: bool = False
     born_at: float = field(default_factory=time.monotonic)
     heard_at: float = field(default_factory=time.monotonic)
+    owes_since: float | None = field(default_factory=time.monotonic)
     kill_at: float | None = None
     was_aborted: bool = False
     counters: list[int] = field(default_factory=list)
