@@ -11,7 +11,10 @@ import traceback
 from typing import Any
 
 from evy._cli.values import LOG_LEVELS, SettingError
+from evy._cli.waiting import write_soon
 
+# How long a reader that is merely slow is waited for.
+_PATIENCE_SECONDS = 0.1
 _RANK = {name: rank for rank, name in enumerate(LOG_LEVELS)}
 
 
@@ -75,12 +78,15 @@ class LogFile:
 class ErrorLog:
     """The server's own log: one line, with time, process and level, in one write.
 
+    Lines that nobody takes are dropped, and told of once somebody does: nobody waits for a reader, but for a
+    moment ahead of the first loss. A full disk or a closed terminal does not end a server either.
     Has the methods of a logging.Logger that servers and hooks call. Never raises. Thread: any.
     """
 
     def __init__(self, file: LogFile, level: str) -> None:
         self.file = file
         self.level = level
+        self._lost = 0
 
     def takes(self, level: str) -> bool:
         return _RANK[level] >= _RANK[self.level]
@@ -88,16 +94,23 @@ class ErrorLog:
     def write(self, level: str, text: str) -> None:
         if not self.takes(level):
             return
-        now = time.strftime("%Y-%m-%d %H:%M:%S %z")
-        head = f"[{now}] [{os.getpid()}] [{level.upper()}] "
-        self.write_raw((head + text.rstrip("\n") + "\n").encode("utf-8", "backslashreplace"))
+        self.write_raw(_line(level, text))
 
     def write_raw(self, data: bytes) -> None:
+        lost = self._lost
+        if lost:
+            if self._put(_line("warning", f"{lost} lines of this log were lost: nobody took them"), 0.0):
+                self._lost += _line_count(data)
+                return
+            self._lost -= lost
+        self._lost += _line_count(self._put(data, _PATIENCE_SECONDS))
+
+    def _put(self, data: bytes, seconds: float) -> bytes:
+        """What could not be written."""
         try:
-            while data:
-                data = data[os.write(self.file.descriptor, data) :]
+            return write_soon(self.file.descriptor, data, seconds)
         except OSError:
-            return  # a full disk or a closed terminal must not end a server
+            return data
 
     def debug(self, message: str, *arguments: Any) -> None:
         self.write("debug", _text(message, arguments))
@@ -117,6 +130,16 @@ class ErrorLog:
     def exception(self, message: str, *arguments: Any) -> None:
         """With the traceback of the exception being handled."""
         self.write("error", f"{_text(message, arguments)}\n{traceback.format_exc()}")
+
+
+def _line(level: str, text: str) -> bytes:
+    now = time.strftime("%Y-%m-%d %H:%M:%S %z")
+    head = f"[{now}] [{os.getpid()}] [{level.upper()}] "
+    return (head + text.rstrip("\n") + "\n").encode("utf-8", "backslashreplace")
+
+
+def _line_count(data: bytes) -> int:
+    return data.count(b"\n") + (not data.endswith(b"\n") if data else 0)
 
 
 def _text(message: Any, arguments: tuple[Any, ...]) -> str:
