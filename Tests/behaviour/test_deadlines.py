@@ -83,14 +83,14 @@ def test_idle_kept_connection_is_closed_silently_at_idle_timeout(serve):
         assert cut_after(connection, start) == b""
 
 
-@pytest.mark.parametrize("cut", [1, 2])
-def test_a_line_end_behind_a_body_is_no_begun_head(serve, cut):
+@pytest.mark.parametrize("now, later", [(b"\r\n", b""), (b"\r", b"\n"), (b"\n", b"")])
+def test_a_line_end_behind_a_body_is_no_begun_head(serve, now, later):
     """Old clients send one; an answer to it would pass for that to the next request."""
-    server = serve(header_timeout=SHORT_TEXT, idle_timeout="30s")
+    server = serve(header_timeout=SHORT_TEXT, idle_timeout="30s", allow_bare_lf="true")
     with Connection(server) as connection:
-        connection.send(raw_request("POST", "/buffered", body=b"x") + b"\r\n"[:cut])
+        connection.send(raw_request("POST", "/buffered", body=b"x") + now)
         assert connection.response().status == 200
-        connection.send(b"\r\n"[cut:])
+        connection.send(later)
         assert connection.silent(2 * SHORT), "header_timeout"
         assert connection.alive()
         connection.send(b"\r\n")

@@ -182,7 +182,8 @@ def test_a_forwarded_that_cannot_be_read_is_refused(serve, lines):
     with Connection(server) as connection:
         answer = connection.get("/env", *("Forwarded: " + line for line in lines))
         assert (answer.status, answer.reason, answer.closes) == (400, "Malformed Forwarded", True)
-    assert server.counters()['evy_requests_refused_total{reason="malformed"}'] == 1
+    found = server.settled(evy_requests_active=0, evy_connections_open=0)
+    assert found["evy_requests_total"] == found['evy_requests_refused_total{reason="malformed"}'] == 1
     assert not server.select("request")
     unbelieved = serve(trusted_proxies="192.0.2.0/24", forwarded_headers="forwarded")
     with Connection(unbelieved) as connection:

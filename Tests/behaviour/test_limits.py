@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # test_limits - every limit has a name: lines, heads, counts, bodies, connections, requests per connection.
 
+import itertools
+
 import pytest
 from support import Connection, all_responses, chunks, raw_request, wait_until
 
@@ -197,6 +199,25 @@ def test_a_connection_that_falls_idle_at_the_limit_makes_room_for_who_waits(serv
         assert connection.response().body == b"opened"
         connection.close()
     server.settled(evy_connections_evicted_total=1)
+
+
+def test_the_size_of_a_head_does_not_depend_on_how_it_is_cut(serve):
+    """The line end behind a body counts with it, also where it came alone."""
+    server = serve(max_header_size="1000")
+    bare = len(raw_request("GET", "/"))
+    for (size, status), is_cut in itertools.product([(998, 404), (999, 431)], (False, True)):
+        with Connection(server) as connection:
+            connection.send(raw_request("POST", "/buffered", body=b"x"))
+            assert connection.response().status == 200
+            head = raw_request("GET", "/" + "a" * (size - bare))
+            if is_cut:
+                before = server.counters()["evy_received_bytes_total"]
+                connection.send(b"\r\n")
+                server.settled(evy_received_bytes_total=before + 2)
+                connection.send(head)
+            else:
+                connection.send(b"\r\n" + head)
+            assert connection.response().status == status, (size, is_cut)
 
 
 def test_whoever_falls_idle_makes_room_however_many_there_are(serve):

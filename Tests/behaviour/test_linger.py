@@ -98,15 +98,22 @@ def test_a_cut_answer_leaves_nothing_to_the_next_connection(serve):
             client.response()
 
 
-def test_a_place_is_free_once_the_last_answer_was_taken(serve):
-    """Nothing tells the loop when the kernel has sent it."""
-    server = serve("--quiet", access=False, max_connections="1", idle_timeout="120s")
-    with Connection(server) as reader, Connection(server) as newcomer:
-        ask(server, reader)
-        newcomer.send(HELLO)
+@pytest.mark.parametrize("places", [1, 700])
+def test_a_place_is_free_once_the_last_answer_was_taken(serve, places):
+    """Nothing tells the loop when the kernel has sent it. Of a large table a part is looked at at a time."""
+    server = serve("--quiet", access=False, max_connections=str(places), idle_timeout="120s", error_log="off")
+    head = raw_request("POST", "/buffered", ["Content-Length: 1"])
+    busy = [Connection(server).send(head) for _ in range(places - 1)]
+    server.settled(evy_requests_total=places - 1)
+    with Connection(server) as reader:
+        ask(server, reader, active=places - 1)
+        newcomer = Connection(server).send(HELLO)
         wait_until(lambda: server.counters()["evy_accept_pauses_total"] > 0, "the wait for a place")
         assert reader.response().body == pattern(SIZE)
         assert newcomer.response().status == 200
+        assert server.counters()["evy_accept_pauses_total"] == 1
+    for connection in (*busy, newcomer):
+        connection.close()
 
 
 def test_who_takes_nothing_of_an_answer_for_write_timeout_makes_room(serve):

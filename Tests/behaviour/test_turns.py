@@ -113,7 +113,7 @@ def test_what_comes_behind_a_body_is_no_larger_a_share(turns, framing, is_secure
     handled = before
     while handled == before:
         handled, _ = turns.turn()
-    assert handled <= (10 + 16 * is_secure) * KIB // len(small), "with TLS, a record's worth more"
+    assert handled <= 10 * KIB // len(small)
     with turns.going_on():
         assert [client.response().status for _ in range(1501)] == [200] * 1501
         client.close()

@@ -100,6 +100,34 @@ def test_an_answer_of_lent_pieces_is_whole_or_cut(faulty, kind):
     well(server)
 
 
+def test_a_client_never_passes_for_its_proxy_nor_a_part_of_environ_for_all(faulty):
+    """What there is no memory for is not absent. Each allocation of a request fails once."""
+    server = faulty("--quiet", trusted_proxies="127.0.0.1", forwarded_headers="forwarded")
+    fields = ["Forwarded: for=192.0.2.1;host=a.example", *(f"X-{n}: {n}" for n in range(90))]
+    with Connection(server) as connection:
+        whole = dict(connection.get("/env", *fields).json()["at"])
+    found = []
+    for place in range(100):
+        with Connection(server) as connection:
+            server.faults.set("memory", "ENOMEM", every=1000, seen=999 - place)
+            try:
+                answer = connection.get("/env", *fields)
+            except (Reset, Closed, ConnectionError):
+                continue
+            finally:
+                server.faults.clear()
+        if answer.status != 200:
+            assert answer.status == 431 and answer.closes
+            continue
+        dump = answer.json()
+        for part in (dict(dump["at"]), dict(dump["block"])):
+            part.pop("REMOTE_PORT", None)
+            assert not part or part == {key: whole[key] for key in part} and len(part) == len(whole) - 1
+            found.append(len(part))
+    assert 0 in found and len(whole) - 1 in found
+    well(server)
+
+
 def limited(server, extra):
     """From here on the process may have only so much more address space; None: as much as it likes."""
     with open(f"/proc/{server.pid}/statm") as statm:

@@ -16,6 +16,8 @@ struct Arena: ~Copyable {
 
     private var chunks: UnsafeMutablePointer<Chunk>?
     private var used = 0
+    /// Since the last reset there was no memory for something: what is missing is not absent.
+    private(set) var hasFailed = false
 
     deinit {
         var rest = chunks
@@ -30,7 +32,10 @@ struct Arena: ~Copyable {
         guard byteCount >= 0, byteCount < 1 << 31 else { return nil }
         let needed = (byteCount + 15) & ~15
         if chunks == nil || used + needed > (chunks?.pointee.size ?? 0) {
-            guard addChunk(atLeast: needed) else { return nil }
+            guard addChunk(atLeast: needed) else {
+                hasFailed = true
+                return nil
+            }
         }
         guard let chunk = chunks else { return nil }
         let place = UnsafeMutableRawPointer(chunk) + MemoryLayout<Chunk>.stride + used
@@ -46,9 +51,13 @@ struct Arena: ~Copyable {
         return place
     }
 
+    /// There was no memory for what would have been copied here.
+    mutating func fail() { hasFailed = true }
+
     /// Everything lent becomes invalid.
     @inline(__always)
     mutating func reset(keepsChunk: Bool) {
+        hasFailed = false
         if used != 0 || !keepsChunk { dropChunks(butOne: keepsChunk) }
     }
 

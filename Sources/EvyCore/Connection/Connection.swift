@@ -77,7 +77,7 @@ struct Connection: ~Copyable {
     /// A part of a TLS record has come: of the next request, most likely.
     var holdsRecord: Bool { tls?.pointee.session.holdsInput ?? false }
     var isIdle: Bool {
-        current == nil && isDrained && !holdsRecord
+        current == nil && isDrained && input.isEmpty && !holdsRecord
             && flags.isSubset(of: [.proxyHeader, .pipelines, .headAhead, .blankLine])
     }
 }

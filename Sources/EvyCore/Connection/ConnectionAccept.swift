@@ -113,8 +113,14 @@ extension UnsafeMutablePointer<Reactor> {
     /// Whoever waits may get a place now: one that was given up, or that of the connection `idling`.
     @inline(never)
     func resumeAccept(idling connection: ConnectionRef? = nil) {
+        pointee.looksAgain = false
+        if let connection { pointee.idlingIndex = connection.pointee.index }
+        acceptAgain()
+    }
+
+    @inline(never)
+    func acceptAgain() {
         pointee.isAcceptPaused = false
-        pointee.idlingIndex = connection?.pointee.index
         pointee.isAskedToAccept.store(false, ordering: .relaxed)
         if !pointee.isDraining.load(ordering: .relaxed) { watchListeners(true) }
     }

@@ -177,8 +177,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// While the server drains. A request that is already here is still answered: closing over it would reset
     /// its client.
     func closeIfIdle(_ connection: ConnectionRef) {
-        let isIdle = connection.pointee.isIdle && connection.pointee.input.isEmpty
-        if isIdle, !SystemCalls.hasInput(connection.pointee.descriptor) {
+        if connection.pointee.isIdle, !SystemCalls.hasInput(connection.pointee.descriptor) {
             closeGently(connection)
         } else {
             settle(connection)

@@ -51,20 +51,25 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     /// A full receive can hold 1,500 requests, and their answers hold up everybody else. Only bodies need as
-    /// much; what a client sends beyond its share, behind a body too, stays in the kernel until others have
-    /// had their turn.
+    /// much; what a client sends beyond its share stays in the kernel until others have had their turn, or,
+    /// behind a body, with us (see yield).
     private func receiveMax(_ connection: ConnectionRef) -> Int {
-        var room =
-            connection.pointee.flags.contains(.pipelines) ? Worker.pipelineReceiveMax : Worker.headReceiveMax
-        if let exchange = connection.pointee.current, exchange.pointee.stage != .readingHead {
-            let rest = Int(clamping: exchange.pointee.bodyReader.dataAhead)
-            room += min(rest, Worker.receiveMax - room)
-        }
-        guard connection.pointee.tls != nil else { return room }
-        return min(room + TLSSession.heldPlainMax, Worker.receiveMax)
+        if hasBodyToRead(connection) { return Worker.receiveMax }
+        let share = share(connection)
+        return connection.pointee.tls == nil ? share : share + TLSSession.heldPlainMax
     }
 
-    /// Sees to the next turn's `receiveMax`.
+    private func share(_ connection: ConnectionRef) -> Int {
+        connection.pointee.flags.contains(.pipelines) ? Worker.pipelineReceiveMax : Worker.headReceiveMax
+    }
+
+    /// The rest of what was received is for the next turn: the socket has room, so epoll says so at once.
+    private func yield(_ connection: ConnectionRef) {
+        wait(connection, .write)
+        setInterest(connection, [.writable])
+    }
+
+    /// Sees to the next turn's share.
     private func notePipeline(_ connection: ConnectionRef, served: UInt32) {
         if served > Worker.pipelinedMax {
             connection.pointee.flags.insert(.pipelines)
@@ -128,11 +133,12 @@ extension UnsafeMutablePointer<Reactor> {
         let worker = pointee.worker
         let window = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(worker.pointee.input)[..<count])
         var position = 0
+        var end = count
         let before = connection.pointee.requests
         worker.pointee.connection = connection
         while true {
             if connection.pointee.current == nil {
-                if position == count || connection.pointee.flags.contains(.closing) { break }
+                if position >= end || connection.pointee.flags.contains(.closing) { break }
                 guard takeExchange(for: connection) != nil else {
                     close(connection)
                     return true
@@ -161,7 +167,10 @@ extension UnsafeMutablePointer<Reactor> {
             }
             worker.pointee.rest = UnsafeRawBufferPointer(rebasing: window[position...])
             switch serve(exchange) {
-            case .next: continue
+            case .next:
+                // Behind the first one, which may have been a body.
+                if end == count { end = min(position + share(connection), count) }
+                continue
             case .wait: break
             case .gone: return true
             case .lost: return false
@@ -196,7 +205,8 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     private func isBlankLine(_ bytes: Slice<UnsafeRawBufferPointer>) -> Bool {
-        bytes.count == 2 && bytes.first == 0x0d && bytes.last == 0x0a
+        guard bytes.last == 0x0a else { return false }
+        return bytes.count == 2 ? bytes.first == 0x0d : bytes.count == 1
     }
 
     /// Starts the handler where it has not run yet, then sees what the exchange needs.
@@ -233,6 +243,8 @@ extension UnsafeMutablePointer<Reactor> {
         case .drained:
             if connection.pointee.flags.contains(.closing), connection.pointee.current == nil {
                 closeGently(connection)
+            } else if connection.pointee.current == nil, !connection.pointee.input.isEmpty {
+                yield(connection)
             } else if closesIdle {
                 closeIfIdle(connection)
             } else {

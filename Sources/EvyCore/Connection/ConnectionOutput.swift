@@ -135,7 +135,8 @@ extension UnsafeMutablePointer<Reactor> {
             return exchange.withLock({ exchange.pointee.isAborted }) ? attend(exchange) : true
         }
         if let exchange = connection.pointee.current { return attend(exchange) }
-        return flushAndSettle(connection)
+        return connection.pointee.input.isEmpty || connection.pointee.flags.contains(.closing)
+            ? flushAndSettle(connection) : resume(connection)
     }
 
     /// The kernel took `count` more plain bytes: books them on the answers they belong to, oldest first.

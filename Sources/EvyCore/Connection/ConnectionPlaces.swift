@@ -52,11 +52,12 @@ extension UnsafeMutablePointer<Reactor> {
             takePlaceBeyondLimit()
             return Berth(home: self, victim: victim)
         }
-        // Nothing tells when the kernel has sent the last of an answer.
-        if isOwed { lookAgain() }
         pointee.isAcceptPaused = true
-        pointee.counters.add(.acceptPauses)
+        if !pointee.looksAgain { pointee.counters.add(.acceptPauses) }
         watchListeners(false)
+        // Nothing tells when the kernel has sent the last of an answer, nor of an idle one further on.
+        pointee.looksAgain = isOwed || pointee.table.capacity > Int(Self.looksForIdle)
+        if pointee.looksAgain { lookAgain() }
         if hasOthers { pointee.delegate.askOthersToAccept() }
         return nil
     }
@@ -122,8 +123,8 @@ extension UnsafeMutablePointer<Reactor> {
         guard capacity > 0 else { return nil }
         var found: ConnectionRef?
         var earliest = Int64.max
-        var index = pointee.idlingIndex ?? UInt32(truncatingIfNeeded: loop.pointee.now >> 10) % capacity
-        pointee.idlingIndex = nil
+        var index = pointee.idlingIndex % capacity
+        defer { pointee.idlingIndex = index }
         for _ in 0..<min(capacity, Self.looksForIdle) {
             if let connection = pointee.table[index], connection.pointee.descriptor >= 0,
                 connection.pointee.isIdle, connection.pointee.requests > 0

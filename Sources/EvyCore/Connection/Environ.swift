@@ -32,6 +32,8 @@ struct EnvironState {
     var block: EnvironText?
     var headerBlock: EnvironText?
     var isForwardedRead = false
+    /// What is wrong with the words of a trusted proxy.
+    var forwardedFault: HTTPError?
     var forwarded: UnsafeMutablePointer<ForwardedView>?
 }
 
@@ -230,13 +232,23 @@ extension UnsafeMutablePointer<Exchange> {
     func number(_ value: UInt64) -> EnvironText? {
         var digits = ByteBuffer()
         digits.append(decimal: value)
-        return copy(digits.readable)
+        return copy(digits)
     }
 
     func constant(_ text: StaticString) -> EnvironText {
         EnvironText(start: text.utf8Start, count: text.utf8CodeUnitCount)
     }
 
+    /// nil: out of memory.
+    func copy(_ buffer: borrowing ByteBuffer) -> EnvironText? {
+        if buffer.failed {
+            pointee.arena.fail()
+            return nil
+        }
+        return copy(buffer.readable)
+    }
+
+    /// nil: out of memory.
     func copy(_ bytes: UnsafeRawBufferPointer) -> EnvironText? {
         guard let place = pointee.arena.copy(bytes) else { return nil }
         return EnvironText(start: place, count: bytes.count)

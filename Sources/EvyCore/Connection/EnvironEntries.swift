@@ -45,6 +45,8 @@ extension UnsafeMutablePointer<Exchange> {
             list.addMissing(current.pointee.entry.name, environValue)
             node = current.pointee.next
         }
+        // A part would look whole.
+        guard !pointee.arena.hasFailed else { return nil }
         let result = UnsafeMutableBufferPointer(rebasing: list.entries[..<list.count])
         pointee.environ.entries = result
         return result
@@ -126,7 +128,7 @@ extension UnsafeMutablePointer<Exchange> {
             buffer.append(entry.value)
             buffer.append(0)
         }
-        pointee.environ.block = buffer.failed ? nil : copy(buffer.readable)
+        pointee.environ.block = copy(buffer)
         return pointee.environ.block
     }
 }

@@ -14,7 +14,6 @@ struct ForwardedView {
     var serverName: EnvironText?
     /// 0: nothing was said.
     var serverPort: UInt16 = 0
-    var isMalformed = false
 }
 
 extension UnsafeMutablePointer<Exchange> {
@@ -32,11 +31,14 @@ extension UnsafeMutablePointer<Exchange> {
         return pointee.environ.forwarded
     }
 
-    /// A trusted proxy has passed on a list that nobody can read, where only its client can have an interest
-    /// in that: without the list the request would look like the proxy's own.
+    /// What a trusted proxy says cannot be read: its client has broken the list, or there is no memory. Without
+    /// it the request would look like the proxy's own.
     @inline(never)
-    func hasMalformedForwarded() -> Bool {
-        believesProxies && withLock { forwarded()?.pointee.isMalformed ?? false }
+    func forwardedFault() -> HTTPError? {
+        withLock {
+            _ = forwarded()
+            return pointee.environ.forwardedFault
+        }
     }
 
     /// The value of a key that proxies can replace: .some(nil) is "absent", nil "as the socket says".
@@ -78,7 +80,9 @@ extension UnsafeMutablePointer<Exchange> {
             readSeparate(&view, settings.forwardedFields, trusts)
         }
         finishPort(&view)
-        guard let room = pointee.arena.allocate(MemoryLayout<ForwardedView>.stride) else { return nil }
+        let room = pointee.arena.allocate(MemoryLayout<ForwardedView>.stride)
+        if pointee.arena.hasFailed { pointee.environ.forwardedFault = .headerTooLarge }
+        guard let room else { return nil }
         let place = room.bindMemory(to: ForwardedView.self, capacity: 1)
         place.initialize(to: view)
         return place
@@ -87,7 +91,7 @@ extension UnsafeMutablePointer<Exchange> {
     private func readStandard(_ view: inout ForwardedView, _ trusts: (NetworkAddress) -> Bool) {
         guard let list = joinedField("forwarded") else { return }
         guard let (path, element) = Forwarded.standard(list.bytes, trusts: trusts) else {
-            view.isMalformed = true
+            pointee.environ.forwardedFault = .malformedForwarded
             return
         }
         view.client = path.client.map { evy_address($0) }
@@ -128,7 +132,7 @@ extension UnsafeMutablePointer<Exchange> {
         buffer.append(name)
         buffer.append(":")
         buffer.append(decimal: UInt64(port))
-        view.host = copy(buffer.readable)
+        view.host = copy(buffer)
     }
 
     /// Where only scheme or host are told, the port is the scheme's.
@@ -166,6 +170,6 @@ extension UnsafeMutablePointer<Exchange> {
             if !buffer.isEmpty { buffer.append(", ") }
             appendUnfolded(index, &buffer)
         }
-        return buffer.failed || buffer.isEmpty ? nil : copy(buffer.readable)
+        return buffer.isEmpty && !buffer.failed ? nil : copy(buffer)
     }
 }

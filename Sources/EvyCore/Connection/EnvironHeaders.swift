@@ -21,7 +21,7 @@ extension UnsafeMutablePointer<Exchange> {
             appendUnfolded(index, &buffer)
             buffer.append(0)
         }
-        pointee.environ.headerBlock = buffer.failed ? nil : copy(buffer.readable)
+        pointee.environ.headerBlock = copy(buffer)
         return pointee.environ.headerBlock
     }
 
@@ -31,7 +31,7 @@ extension UnsafeMutablePointer<Exchange> {
         guard slot.isFolded else { return copy(text(slot.value)) }
         var buffer = ByteBuffer()
         appendUnfolded(index, &buffer)
-        return copy(buffer.readable)
+        return copy(buffer)
     }
 
     func appendUnfolded(_ index: Int, _ buffer: inout ByteBuffer) {
@@ -99,7 +99,7 @@ extension UnsafeMutablePointer<Exchange> {
             appendUnfolded(index, &buffer)
             last = index
         }
-        guard !buffer.failed, let value = copy(buffer.readable) else { return nil }
+        guard let value = copy(buffer) else { return nil }
         slot.pointee = value
         return value
     }

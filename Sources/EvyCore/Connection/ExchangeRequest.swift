@@ -33,7 +33,6 @@ extension UnsafeMutablePointer<Reactor> {
             return nil
         }
         connection.pointee.requests &+= 1
-        connection.pointee.flags.remove(.blankLine)
         // The deadline was this head's: one that begins behind it in the same bytes has its own. And it is no
         // idle connection's any more, whoever serves it.
         if connection.pointee.wait == .head || connection.pointee.wait == .idle {
@@ -41,15 +40,19 @@ extension UnsafeMutablePointer<Reactor> {
         }
         identify(exchange, connection)
         exchange.pointee.wireReceived = UInt64(byteCount)
+        if connection.pointee.flags.contains(.blankLine) {
+            connection.pointee.flags.remove(.blankLine)
+            exchange.pointee.wireReceived &+= UInt64(HTTP1HeadParser.blankLineBytes)
+        }
         let framing = exchange.pointee.head.framing
         let settings = pointee.settings
-        if settings.forwardedFields.contains(.standard), exchange.hasMalformedForwarded() {
-            beginRefusal(exchange, .malformedForwarded)
-            return nil
-        }
         exchange.pointee.bodyMode = buffers(exchange.pointee.head) ? .buffer : .pull
         exchange.pointee.wantsContinue = exchange.pointee.head.expectsContinue
         exchange.pointee.stage = .readingBody
+        if exchange.believesProxies, let fault = exchange.forwardedFault() {
+            beginRefusal(exchange, fault)
+            return nil
+        }
         guard framing != .none, framing != .length(0) else {
             exchange.pointee.bodyEnd = .complete
             return true

@@ -49,8 +49,10 @@ struct Reactor: ~Copyable {
     let placesTaken = Atomic<Int>(0)
     /// Somebody waits for a place.
     var isAcceptPaused = false
-    /// Of the connection that fell idle meanwhile.
-    var idlingIndex: UInt32?
+    /// It will be looked for one from time to time.
+    var looksAgain = false
+    /// Where the search for an idle connection goes on: at one that has just become so, or where it ended.
+    var idlingIndex: UInt32 = 0
     /// Set by another loop that has no place for somebody, ahead of a wake-up; until this one has looked.
     let isAskedToAccept = Atomic<Bool>(false)
     /// Of what accepting takes: descriptors, memory.

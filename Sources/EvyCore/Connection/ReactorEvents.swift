@@ -64,7 +64,7 @@ struct ReactorClient: LoopClient {
             reactor.closeListeners()
             return true
         case Reactor.acceptIndex:
-            if reactor.pointee.isDrainDelayed { reactor.endDrainDelay() } else { reactor.resumeAccept() }
+            if reactor.pointee.isDrainDelayed { reactor.endDrainDelay() } else { reactor.acceptAgain() }
             return true
         default:
             guard let connection = reactor.pointee.table[index] else { return true }

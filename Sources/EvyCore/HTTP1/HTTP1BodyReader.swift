@@ -93,9 +93,6 @@ struct HTTP1BodyReader: BitwiseCopyable {
         }
     }
 
-    /// So many bytes that follow are the body's own, as far as is known.
-    var dataAhead: UInt64 { remaining }
-
     /// True as soon as the last byte was read, before `read` says so.
     var isEnded: Bool { state == .ended }
 

@@ -38,6 +38,7 @@ struct HTTP1HeadParser: BitwiseCopyable {
 
     /// RFC 9112 section 2.2: a server should ignore at least one empty line before the request line.
     private static let blankLinesMax: UInt8 = 2
+    static let blankLineBytes = 2
 
     /// So many empty lines came ahead of the first byte that parse will get.
     init(blankLinesBefore: UInt8 = 0) {
@@ -98,7 +99,7 @@ extension HTTP1HeadParser {
         }
         if phase == .methodUnread {
             // Refuse rubbish by its first wrong byte, without waiting for a line end that may never come.
-            let bound = min(bytes.byteCount, lineStart &+ limits.requestLineMax &- 2, Self.headMax(limits))
+            let bound = min(bytes.byteCount, lineStart &+ limits.requestLineMax &- 2, headMax(limits))
             methodEnd = Scanner.tokenEnd(bytes, scanned, bound)
             if methodEnd < bound {
                 guard methodEnd > lineStart, bytes.byte(methodEnd) == ASCII.space else {
@@ -181,8 +182,9 @@ extension HTTP1HeadParser {
 // MARK: - Lines and fields
 
 extension HTTP1HeadParser {
-    private static func headMax(_ limits: HTTPLimits) -> Int {
+    private func headMax(_ limits: HTTPLimits) -> Int {
         min(limits.headerBytesMax, HTTPLimits.headerBytesCeiling)
+            &- Int(blankLinesBefore) &* Self.blankLineBytes
     }
 
     /// The next complete line without its end, or nil when it is not complete yet. Refuses every byte no
@@ -194,7 +196,7 @@ extension HTTP1HeadParser {
     ) throws(HTTPError) -> ByteRange? {
         // Content and the two bytes of its end must stay below lineMax.
         let lineBound = lineStart &+ max(lineMax, 2) &- 2
-        let headBound = Self.headMax(limits)
+        let headBound = headMax(limits)
         let bound = min(lineBound, headBound)
         let end = Scanner.control(bytes, scanned, min(bound, bytes.byteCount))
         scanned = end
