@@ -129,8 +129,11 @@ def _open(spec: str, backlog: int, reuse_port: bool, umask: int) -> list[Listene
         else:
             listener = _tcp(spec, reuse_port)
         listener.socket.listen(backlog)
-    except OSError as error:
-        raise SettingError(f"cannot listen on {spec}: {error.strerror or error}") from None
+    except SettingError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: of a host that cannot be one
+        text = getattr(error, "strerror", None) or error
+        raise SettingError(f"cannot listen on {spec}: {text}") from None
     return [listener]
 
 

@@ -7,9 +7,9 @@ import os
 import sys
 from typing import Any
 
-from evy._cli import apps, options, serving, upgrade
+from evy._cli import apps, options, serving, surroundings, upgrade
 from evy._cli.logs import Logs
-from evy._cli.master import Master, prepare_process
+from evy._cli.master import Master
 from evy._cli.table import HOOKS
 from evy._cli.values import SettingError
 
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
         if settings.print_config:
             _print(settings)
             return 0
-        prepare_process(settings, folder, None)
+        surroundings.take(settings, folder, None)
         if settings.check_config:
             return _check(settings)
         if not settings.wsgi_app:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
+import traceback
 from typing import Any
 
-from evy._cli import addresses, apps, banner, hooks, options, process, serving, upgrade
+from evy._cli import addresses, apps, banner, hooks, options, process, serving, surroundings, upgrade
 from evy._cli.addresses import Listener
 from evy._cli.fleet import Fleet
 from evy._cli.hooks import MasterFace
@@ -41,24 +41,6 @@ def addresses_of(settings: Any) -> list[str]:
     if "bind" not in settings.given and addresses.passed_by_systemd():
         return [SYSTEMD]
     return settings.bind
-
-
-def prepare_process(settings: Any, folder: str, environ: dict[str, str] | None) -> None:
-    """Folder, environment and module path as the settings say. environ: what to begin with; None: as is.
-
-    Errors: SettingError.
-    """
-    if environ is not None:
-        os.environ.clear()
-        os.environ.update(environ)
-    os.environ.update(settings.raw_env)
-    try:
-        os.chdir(os.path.join(folder, settings.chdir or ""))
-    except OSError as error:
-        raise SettingError(f"--chdir {settings.chdir}: {error.strerror}") from None
-    apps.add_paths(settings.pythonpath)
-    if settings.umask is not None:
-        os.umask(settings.umask)
 
 
 class Master:
@@ -110,24 +92,37 @@ class Master:
 
     def run(self) -> int:
         """Serves until a signal ends it; the exit status."""
-        state, settings = self.state, self.state.settings
-        is_upgrade = state.old_master != 0
-        if settings.daemon and not is_upgrade:
+        state = self.state
+        if state.settings.daemon and not state.old_master:
             process.detach()
         state.pid = os.getpid()
         # Ahead of the pid file: who reads it may send signals.
         self._inbox = process.SignalInbox(SIGNALS)
-        process.set_name(f"{settings.proc_name or 'evy'} master")
         try:
-            if settings.pidfile:
-                self._pid_file = PidFile(settings.pidfile + (".2" if is_upgrade else ""))
-                self._pid_file.create()
-            if settings.preload_app:
-                state.application = apps.load(settings.wsgi_app, settings.factory)
+            self._start()
+            while not (state.is_stopping and not state.workers):
+                self._turn()
+            return state.exit_status
         except (SettingError, apps.AppError) as error:
             state.logs.error.error("cannot start: %s%s", error, "\n" + getattr(error, "details", ""))
-            self._close()
             return 4 if isinstance(error, apps.AppError) else 1
+        except Exception:
+            state.logs.error.exception("exception in the master; its workers end by themselves")
+            return 1
+        finally:
+            if os.getpid() != state.pid:
+                os._exit(1)  # a forked child that has failed: nothing here is its own
+            self._close()
+
+    def _start(self) -> None:
+        """Errors: SettingError (the pid file), AppError."""
+        state, settings = self.state, self.state.settings
+        process.set_name(f"{settings.proc_name or 'evy'} master")
+        if settings.pidfile:
+            self._pid_file = PidFile(settings.pidfile + (".2" if state.old_master else ""))
+            self._pid_file.create()
+        if settings.preload_app:
+            state.application = apps.load(settings.wsgi_app, settings.factory)
         state.target = settings.workers
         banner.show(state, self._status)
         for note in settings.notes:
@@ -135,10 +130,6 @@ class Master:
         hooks.call_guarded(settings, state.logs.error, "on_starting", MasterFace(state))
         # Ahead of the first wait: nobody announces that workers are missing.
         self.fleet.manage()
-        while not (state.is_stopping and not state.workers):
-            self._turn()
-        self._close()
-        return state.exit_status
 
     def _turn(self) -> None:
         """Waits for something to happen, then sees to everything. Each step is cheap where nothing is due."""
@@ -262,13 +253,14 @@ class Master:
         state = self.state
         process.notify("RELOADING=1")
         try:
-            self._take_settings()
-        except SettingError as error:
-            with contextlib.suppress(SettingError):
-                prepare_process(state.settings, state.start_folder, None)
-            state.logs.error.error("not reloaded, everything stays as it was: %s", error)
+            with surroundings.kept_on_failure():
+                fresh = self._fresh()
+        except Exception as error:
+            text = str(error) if isinstance(error, SettingError) else traceback.format_exc()
+            state.logs.error.error("not reloaded, everything stays as it was: %s", text)
             process.notify("READY=1")
             return
+        self._use(*fresh)
         state.is_reloading = True
         old, state.target = state.target, state.settings.workers
         if old != state.target:
@@ -277,12 +269,15 @@ class Master:
             )
         self.fleet.renew()
 
-    def _take_settings(self) -> None:
-        """Errors: SettingError; nothing has changed then."""
-        state, before = self.state, self.state.settings
+    def _fresh(self) -> tuple[Any, Logs, Any, list[Listener]]:
+        """New settings, and the logs, TLS and sockets that they ask for.
+
+        Errors: SettingError, and what code of a configuration file raises; nothing is left open then.
+        """
+        state = self.state
         settings = options.load(state.arguments, state.start_environ, state.start_folder)
         environ = None if settings.preload_app else state.start_environ
-        prepare_process(settings, state.start_folder, environ)
+        surroundings.take(settings, state.start_folder, environ)
         logs = state.logs if state.logs.is_as(settings) else Logs(settings)
         try:
             serving.check(settings, logs)
@@ -291,10 +286,14 @@ class Master:
             for one in state.listeners:
                 kept.setdefault(one.spec, []).append(one)
             listeners = self._open(settings, kept)
-        except SettingError:
+        except BaseException:
             if logs is not state.logs:
                 logs.close()
             raise
+        return settings, logs, tls, listeners
+
+    def _use(self, settings: Any, logs: Logs, tls: Any, listeners: list[Listener]) -> None:
+        state, before = self.state, self.state.settings
         for one in state.listeners:
             if one not in listeners:
                 one.close()

@@ -57,6 +57,8 @@ class Settings:
             self._values[name] = setting.read(value)
         except ValueError as error:
             raise SettingError(f"{source}: {error}") from None
+        except Exception as error:  # configuration files hold any object
+            raise SettingError(f"{source}: {type(error).__name__}: {error}") from None
         self.given.add(name)
         if setting.note is not None:
             self._note(f"{source} has no effect: {setting.note}")

@@ -29,7 +29,7 @@ def make_tls(settings: Any) -> evy.TLS | None:
             tls.set("ciphers", settings.ciphers)
         if settings.cert_reqs:
             tls.verify_clients(settings.ca_certs, settings.cert_reqs)
-    except (evy.Error, OSError) as error:
+    except (evy.Error, OSError, ValueError) as error:
         raise SettingError(f"TLS: {error}") from None
     return tls
 
@@ -103,7 +103,9 @@ def make_server(listeners: Sequence[Any], site: Any, settings: Any, logs: Logs) 
     """Errors: SettingError, in the words of the library, which name the option."""
     try:
         return WorkerServer(listeners, site, **keywords(settings, logs))
-    except (TypeError, evy.Error, OSError) as error:
+    except SettingError:
+        raise
+    except (TypeError, ValueError, evy.Error, OSError) as error:
         raise SettingError(_in_our_words(str(error))) from None
 
 

@@ -42,7 +42,7 @@ class Setting:
 
     @property
     def is_list(self) -> bool:
-        return self.read in (values.texts, values.lines, values.pairs)
+        return self.read in (values.texts, values.lines, values.pairs, values.options)
 
 
 def _bind() -> list[str]:
@@ -57,17 +57,20 @@ def _workers() -> int:
         raise values.SettingError(f"WEB_CONCURRENCY: {error}") from None
 
 
-def _trusted() -> str:
-    return os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1,unix")
+def _trusted() -> str | None:
+    try:
+        return values.text(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1,unix"))
+    except ValueError as error:
+        raise values.SettingError(f"FORWARDED_ALLOW_IPS: {error}") from None
 
 
 _APPLICATION = (
     Setting("factory", "--factory", values.flag, False, APPLICATION,
             "MODULE:CALLABLE makes the application: it is called without arguments in each worker. "
             "MODULE:CALLABLE(...) with literals does the same without the option"),
-    Setting("chdir", "--chdir", values.text, None, APPLICATION,
+    Setting("chdir", "--chdir", values.path, None, APPLICATION,
             "go to this folder before anything is loaded; it is the first place for modules", "FOLDER"),
-    Setting("pythonpath", "--pythonpath", values.text, None, APPLICATION,
+    Setting("pythonpath", "--pythonpath", values.path, None, APPLICATION,
             "further folders to import from, with commas between", "FOLDERS"),
     Setting("raw_env", "-e --env", values.pairs, [], APPLICATION,
             "set an environment variable; may be repeated", "NAME=VALUE"),
@@ -108,7 +111,7 @@ _PROCESSES = (
             "add a random number up to this to --max-requests, so that workers do not go together", "N"),
     Setting("daemon", "-D --daemon", values.flag, False, PROCESSES,
             "detach from the terminal once the sockets are open"),
-    Setting("pidfile", "-p --pid", values.text, None, PROCESSES,
+    Setting("pidfile", "-p --pid", values.path, None, PROCESSES,
             "write the master's process id here", "FILE"),
     Setting("user", "-u --user", values.user, None, PROCESSES,
             "user of the workers, by name or number", "USER"),
@@ -132,11 +135,11 @@ _TIMES = (
             "time a connection may wait for its next request; 0: none is kept", "SECONDS"),
 )
 _TLS = (
-    Setting("certfile", "--certfile", values.text, None, TLS,
+    Setting("certfile", "--certfile", values.path, None, TLS,
             "certificate chain (PEM, leaf first): every address speaks TLS then", "FILE"),
-    Setting("keyfile", "--keyfile", values.text, None, TLS,
+    Setting("keyfile", "--keyfile", values.path, None, TLS,
             "private key (PEM); without it --certfile holds the key too", "FILE"),
-    Setting("ca_certs", "--ca-certs", values.text, None, TLS,
+    Setting("ca_certs", "--ca-certs", values.path, None, TLS,
             "certificates (PEM) that vouch for those of clients", "FILE"),
     Setting("cert_reqs", "--cert-reqs", values.cert_reqs, 0, TLS,
             "certificates of clients: 0 not asked for, 1 looked at, 2 required", "N"),
@@ -165,12 +168,12 @@ _LIMITS = (
             "take header values that go on in a further line"),
 )
 _LOGS = (
-    Setting("accesslog", "--access-logfile", values.text, None, LOGS,
+    Setting("accesslog", "--access-logfile", values.path, None, LOGS,
             "access log; - for stdout. Default: none", "FILE"),
     Setting("access_log_format", "--access-logformat", values.text, "combined", LOGS,
             "common, combined, json, evy, or a text with gunicorn's %%(h)s or evy's %%(client_ip)s",
             "FORMAT"),
-    Setting("errorlog", "--error-logfile --log-file", values.text, "-", LOGS,
+    Setting("errorlog", "--error-logfile --log-file", values.path, "-", LOGS,
             "the server's own log; - for stderr", "FILE"),
     Setting("loglevel", "--log-level", values.log_level, "info", LOGS,
             "debug, info, warning, error or critical", "LEVEL"),
@@ -180,24 +183,24 @@ _LOGS = (
             "serve a status page, /status.json, /metrics and /health here; they have no password", "ADDRESS"),
 )
 _CONFIGURATION = (
-    Setting("config", "-c --config", values.text, None, CONFIGURATION,
+    Setting("config", "-c --config", values.path, None, CONFIGURATION,
             "Python file with settings, or python:MODULE. Default: ./evy.conf.py, if there is one", "FILE"),
     Setting("check_config", "--check-config", values.flag, False, CONFIGURATION,
             "load settings and application, say what is wrong, and end"),
     Setting("print_config", "--print-config", values.flag, False, CONFIGURATION,
             "print every setting, and end"),
-    Setting("options", "-o --option", values.pairs, [], CONFIGURATION,
+    Setting("options", "-o --option", values.options, [], CONFIGURATION,
             "any option of the library, such as max_body_size=64m; may be repeated", "NAME=VALUE"),
 )
 _LOOP = "evy has one loop for all of it"
 _INERT = (
-    Setting("worker_tmp_dir", "--worker-tmp-dir", values.text, None, INERT,
+    Setting("worker_tmp_dir", "--worker-tmp-dir", values.path, None, INERT,
             "", "FOLDER", note="heartbeats go through a socket, there is no file"),
     Setting("reload_engine", "--reload-engine", values.text, "auto", INERT,
             "", "ENGINE", note="files are looked at once a second"),
     Setting("sendfile", "--no-sendfile", values.flag, True, INERT, "", constant=False,
             note="the library chooses how to send"),
-    Setting("ssl_version", "--ssl-version", values.lines, None, INERT,
+    Setting("ssl_version", "--ssl-version", values.anything, None, INERT,
             "", "VERSION", note="TLS 1.2 and 1.3 are spoken, nothing older"),
     Setting("do_handshake_on_connect", "--do-handshake-on-connect", values.flag, False, INERT,
             "", note=_LOOP),

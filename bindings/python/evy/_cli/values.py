@@ -7,10 +7,11 @@ import grp
 import os
 import pwd
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+_OWNERS_MAX = (1 << 32) - 1
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
 
 
@@ -18,25 +19,44 @@ class SettingError(ValueError):
     """A setting that cannot be used; the text names it."""
 
 
-def text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
+def path(value: Any) -> str | None:
+    """A text as the kernel takes it: any bytes but NUL."""
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    raise ValueError(f"{value!r} is no text")
+        value = os.fspath(value)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")
+    try:
+        if b"\0" in os.fsencode(value):
+            raise ValueError(f"{value!r} holds a NUL")
+    except UnicodeEncodeError:
+        raise ValueError(f"{value!r} is no text: it holds half of a character") from None
+    return value
+
+
+def text(value: Any) -> str | None:
+    """As the library takes it: UTF-8."""
+    found = path(value)
+    if found is not None and not found.isascii():
+        try:
+            found.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{value!r} is not UTF-8") from None
+    return found
 
 
 def texts(value: Any) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return [part for one in value for part in texts(str(one))]
+    return [part.strip() for one in lines(value) for part in one.split(",") if part.strip()]
 
 
 def lines(value: Any) -> list[str]:
     """Like texts, but a comma is a part of the text."""
-    return [value] if isinstance(value, str) else [str(one) for one in value or ()]
+    if value is None or isinstance(value, (str, os.PathLike)):
+        value = [] if value is None else [value]
+    if isinstance(value, bytes) or not isinstance(value, Iterable):
+        raise ValueError(f"{value!r} is neither a text nor a list of texts")
+    return [str(path(one if isinstance(one, os.PathLike) else str(one))) for one in value]
 
 
 def flag(value: Any) -> bool:
@@ -52,9 +72,10 @@ def whole(value: Any) -> int:
     """A whole number of at least 0."""
     try:
         number = int(value)
-    except (TypeError, ValueError):
+        is_whole = number == float(value)
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{value!r} is no whole number") from None
-    if number < 0 or number != float(value):
+    if number < 0 or not is_whole:
         raise ValueError(f"{value!r} is no whole number of at least 0")
     return number
 
@@ -69,7 +90,7 @@ def positive(value: Any) -> int:
 def seconds(value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{value!r} is no number of seconds") from None
     if not 0 <= number < 1e7:
         raise ValueError(f"{value!r} is no number of seconds between 0 and 10000000")
@@ -91,25 +112,25 @@ def mask(value: Any) -> int | None:
 
 def user(value: Any) -> int | None:
     """A user's number, from a name or a number."""
-    if value is None or isinstance(value, int):
-        return value
-    if value.isdigit():
-        return int(value)
-    try:
-        return pwd.getpwnam(value).pw_uid
-    except KeyError:
-        raise ValueError(f"there is no user {value!r}") from None
+    return _owner(value, "user", lambda name: pwd.getpwnam(name).pw_uid)
 
 
 def group(value: Any) -> int | None:
-    if value is None or isinstance(value, int):
-        return value
-    if value.isdigit():
+    return _owner(value, "group", lambda name: grp.getgrnam(name).gr_gid)
+
+
+def _owner(value: Any, kind: str, number_of: Callable[[str], int]) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
+        # The last number means "nobody in particular" to the kernel.
+        if not 0 <= int(value) < _OWNERS_MAX:
+            raise ValueError(f"{value!r} is no number of a {kind}")
         return int(value)
     try:
-        return grp.getgrnam(value).gr_gid
+        return number_of(str(path(value)))
     except KeyError:
-        raise ValueError(f"there is no group {value!r}") from None
+        raise ValueError(f"there is no {kind} {value!r}") from None
 
 
 def log_level(value: Any) -> str:
@@ -155,10 +176,25 @@ def pair(one: str) -> tuple[str, str]:
     return name, value
 
 
+def _named(name: str, value: str) -> tuple[str, str]:
+    """What a dictionary holds has not been taken apart: its names may hold anything."""
+    if "=" in name:
+        raise ValueError(f"{name!r} is no name: it holds a =")
+    return pair(str(path(f"{name}={value}")))
+
+
 def pairs(value: Any) -> list[tuple[str, str]]:
     if isinstance(value, dict):
-        return [(str(name), str(one)) for name, one in value.items()]
-    return [one if isinstance(one, tuple) else pair(one) for one in lines(value)]
+        return [_named(str(name), str(one)) for name, one in value.items()]
+    return [pair(one) for one in lines(value)]
+
+
+def options(value: Any) -> list[tuple[str, str]]:
+    """Pairs as the library takes them: UTF-8."""
+    found = pairs(value)
+    for one in found:
+        text("=".join(one))
+    return found
 
 
 def anything(value: Any) -> Any:
