@@ -22,6 +22,7 @@ class PidFile:
         if other is not None and other != os.getpid() and _is_alive(other):
             raise SettingError(f"pid file {self.path}: process {other} is running already")
         folder = os.path.dirname(self.path)
+        temporary = ""
         try:
             descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".evy-")
             with os.fdopen(descriptor, "w") as file:
@@ -29,6 +30,9 @@ class PidFile:
                 os.fchmod(file.fileno(), 0o644)
             os.rename(temporary, self.path)
         except OSError as error:
+            if temporary:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
             raise SettingError(f"cannot write pid file {self.path}: {error.strerror}") from None
 
     def rename(self, path: str) -> None:
@@ -53,9 +57,11 @@ class PidFile:
 
 
 def _is_alive(pid: int) -> bool:
+    if pid <= 0:
+        return False  # to kill(2) these are groups
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
