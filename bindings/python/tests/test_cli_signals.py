@@ -210,6 +210,27 @@ def test_reloads_leave_nothing_open(evy_cli):
     assert len(set(counts)) == 1, counts
 
 
+def test_reloads_to_other_logs_leave_nothing_open(evy_cli):
+    config = evy_cli.folder / "settings.py"
+
+    def name(turn):
+        config.write_text(f"errorlog = 'errors{turn}'\naccesslog = 'access{turn}'\n")
+        return evy_cli.folder / f"errors{turn}"
+
+    name(0)
+    run = evy_cli("-c", "settings.py")
+    assert run.get().body == b"Hello"
+
+    def open_count(turn):
+        errors = name(turn)
+        run.signal(signal.SIGHUP)
+        wait_until(lambda: errors.exists() and "ended: exit status 0" in errors.read_text(), "the old worker's end")
+        return len(os.listdir(f"/proc/{run.pid}/fd"))
+
+    counts = [open_count(turn) for turn in range(1, 5)]
+    assert len(set(counts)) == 1, counts
+
+
 def test_usr1_opens_the_logs_anew(evy_cli):
     run = evy_cli("--access-logfile", "access", "--error-logfile", "errors", "-w", 2, "--capture-output")
     access, errors = run.folder / "access", run.folder / "errors"

@@ -73,6 +73,7 @@ class LogFile:
     def close(self) -> None:
         if self.is_file:
             os.close(self.descriptor)
+            self.descriptor = -1  # whoever still writes to it must not write into what has its number next
 
 
 class ErrorLog:

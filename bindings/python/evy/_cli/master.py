@@ -297,6 +297,8 @@ class Master:
         for one in state.listeners:
             if one not in listeners:
                 one.close()
+        if logs is not state.logs:
+            state.logs.close()
         state.settings, state.logs, state.tls, state.listeners = settings, logs, tls, listeners
         logs.error.level = settings.loglevel
         if settings.status_bind != before.status_bind or settings.preload_app != before.preload_app:
