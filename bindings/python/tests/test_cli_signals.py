@@ -224,7 +224,8 @@ def test_reloads_to_other_logs_leave_nothing_open(evy_cli):
     def open_count(turn):
         errors = name(turn)
         run.signal(signal.SIGHUP)
-        wait_until(lambda: errors.exists() and "ended: exit status 0" in errors.read_text(), "the old worker's end")
+        over = "ended: exit status 0"
+        wait_until(lambda: errors.exists() and over in errors.read_text(), "the old worker's end")
         return len(os.listdir(f"/proc/{run.pid}/fd"))
 
     counts = [open_count(turn) for turn in range(1, 5)]

@@ -42,6 +42,14 @@ def load(location: str | None, is_factory: bool) -> Callable[..., Any]:
     return found
 
 
+def load_here(location: str | None, is_factory: bool) -> Callable[..., Any]:
+    """As load(), in a process that has to go on: SystemExit of the application's code is an AppError too."""
+    try:
+        return load(location, is_factory)
+    except SystemExit as error:
+        raise _failure(f"{location} ended the process: SystemExit({error.code!r})", error) from None
+
+
 def _parsed(location: str, expression: str) -> tuple[list[str], tuple[list[Any], dict[str, Any]] | None]:
     """Names from the module down, and the arguments of a call; None: it is no call."""
     try:

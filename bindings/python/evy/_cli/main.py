@@ -44,7 +44,7 @@ def _check(settings: Any) -> int:
     serving.check(settings, Logs(settings))
     serving.make_tls(settings)
     try:
-        apps.load(settings.wsgi_app, settings.factory)
+        apps.load_here(settings.wsgi_app, settings.factory)
     except apps.AppError as error:
         return _fail(f"{error}\n{error.details}".rstrip(), 1)
     for note in settings.notes:

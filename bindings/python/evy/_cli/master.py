@@ -7,6 +7,7 @@ import os
 import signal
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from evy._cli import addresses, apps, banner, hooks, options, process, serving, surroundings, upgrade
@@ -96,16 +97,19 @@ class Master:
         if state.settings.daemon and not state.old_master:
             process.detach()
         state.pid = os.getpid()
-        # Ahead of the pid file: who reads it may send signals.
-        self._inbox = process.SignalInbox(SIGNALS)
         try:
             self._start()
+            # Ahead of the first wait: nobody announces that workers are missing.
+            self._do(self.fleet.manage)
             while not (state.is_stopping and not state.workers):
-                self._turn()
+                self._do(self._turn)
             return state.exit_status
         except (SettingError, apps.AppError) as error:
             state.logs.error.error("cannot start: %s%s", error, "\n" + getattr(error, "details", ""))
             return 4 if isinstance(error, apps.AppError) else 1
+        except SystemExit as error:
+            state.logs.error.error("cannot start: a hook ends the master: SystemExit(%r)", error.code)
+            return _status_of(error)
         except Exception:
             state.logs.error.exception("exception in the master; its workers end by themselves")
             return 1
@@ -117,19 +121,34 @@ class Master:
     def _start(self) -> None:
         """Errors: SettingError (the pid file), AppError."""
         state, settings = self.state, self.state.settings
+        early: list[int] = []
+        # Ahead of the pid file: who reads it may send signals.
+        for number in SIGNALS:
+            signal.signal(number, lambda number, _frame: early.append(number))
         process.set_name(f"{settings.proc_name or 'evy'} master")
         if settings.pidfile:
             self._pid_file = PidFile(settings.pidfile + (".2" if state.old_master else ""))
             self._pid_file.create()
         if settings.preload_app:
-            state.application = apps.load(settings.wsgi_app, settings.factory)
+            state.application = apps.load_here(settings.wsgi_app, settings.factory)
         state.target = settings.workers
         banner.show(state, self._status)
         for note in settings.notes:
             state.logs.error.info("%s", note)
         hooks.call_guarded(settings, state.logs.error, "on_starting", MasterFace(state))
-        # Ahead of the first wait: nobody announces that workers are missing.
-        self.fleet.manage()
+        # Behind the code of others: a loop of asyncio that has had signals takes the inbox away at its end.
+        with process.signals_held():
+            self._inbox = process.SignalInbox(SIGNALS)
+        for number in early:
+            signal.raise_signal(number)
+
+    def _do(self, step: Callable[[], None]) -> None:
+        """SystemExit, which only a hook raises, stops this master."""
+        try:
+            step()
+        except SystemExit as error:
+            self.state.logs.error.error("a hook ends the master: SystemExit(%r)", error.code)
+            self._stop(is_graceful=True, exit_status=_status_of(error))
 
     def _turn(self) -> None:
         """Waits for something to happen, then sees to everything. Each step is cheap where nothing is due."""
@@ -177,7 +196,10 @@ class Master:
     def _close(self) -> None:
         state = self.state
         has_heir = state.new_master != 0 or state.old_master != 0
-        hooks.call_guarded(state.settings, state.logs.error, "on_exit", MasterFace(state))
+        try:
+            hooks.call_guarded(state.settings, state.logs.error, "on_exit", MasterFace(state))
+        except SystemExit as error:
+            state.logs.error.error("hook on_exit: SystemExit(%r), while the master ends", error.code)
         if self._status is not None:
             self._status.close(not has_heir)
         for one in state.listeners:
@@ -331,3 +353,8 @@ class Master:
             state.logs.error.info("the old master has ended")
             self._rename_pid_file(state.settings.pidfile)
             process.notify(f"MAINPID={state.pid}")
+
+
+def _status_of(error: SystemExit) -> int:
+    """As the interpreter's own: a text is a failure."""
+    return error.code if isinstance(error.code, int) else int(error.code is not None)
