@@ -10,7 +10,7 @@ import socket
 import stat
 import urllib.parse
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evy._cli import values
 from evy._cli.values import SettingError
@@ -30,29 +30,52 @@ class Listener:
     socket: socket.socket
     path: str | None = None
     file: tuple[int, int] | None = None
+    # The real one: "127.0.0.1:8000", "[::1]:8000", "unix:/run/a.sock", "unix:@name".
+    address: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Now: it is asked for until the end, and the socket may be closed by then.
+        self.address = _address(self.socket)
 
     @property
-    def is_unix(self) -> bool:
-        return self.socket.family == socket.AF_UNIX
-
-    @property
-    def address(self) -> str:
-        """The real address: "127.0.0.1:8000", "[::1]:8000", "unix:/run/a.sock", "unix:@name"."""
-        name = self.socket.getsockname()
-        if self.is_unix:
-            text = name if isinstance(name, str) else name.decode("utf-8", "replace")
-            return "unix:" + text.replace("\0", "@", 1)
-        host = f"[{name[0]}]" if self.socket.family == socket.AF_INET6 else name[0]
-        return f"{host}:{name[1]}"
+    def is_listening(self) -> bool:
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
 
     def url(self, is_tls: bool) -> str:
-        return self.address if self.is_unix else f"{'https' if is_tls else 'http'}://{self.address}"
+        is_unix = self.socket.family == socket.AF_UNIX
+        return self.address if is_unix else f"{'https' if is_tls else 'http'}://{self.address}"
 
-    def close(self, removes_file: bool = True) -> None:
-        if self.path and removes_file and _file_at(self.path) == self.file:
+    def stop(self) -> None:
+        """This process holds the socket no longer: once nobody does, clients are refused."""
+        self.socket.close()
+
+    def close(self, has_heir: bool = False) -> None:
+        """has_heir: another master may serve on it; the file stays then as long as somebody does."""
+        self.socket.close()
+        if self.path and _file_at(self.path) == self.file and not (has_heir and _is_served(self.path)):
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
-        self.socket.close()
+
+
+def _address(sock: socket.socket) -> str:
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        text = name if isinstance(name, str) else name.decode("utf-8", "replace")
+        return "unix:" + text.replace("\0", "@", 1)
+    host = f"[{name[0]}]" if sock.family == socket.AF_INET6 else name[0]
+    return f"{host}:{name[1]}"
+
+
+def _is_served(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True  # it has no place for one more client
+    return True
 
 
 def _file_at(path: str) -> tuple[int, int] | None:

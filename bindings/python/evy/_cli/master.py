@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -56,20 +57,29 @@ class Master:
         self._inbox: process.SignalInbox
         self._ask_at = self._remember_at = 0.0
         kept, self.state.old_master = upgrade.inherited()
-        serving.check(settings, self.state.logs)
-        self.state.tls = serving.make_tls(settings)
-        self.state.listeners = self._open(settings, kept)
-        if settings.status_bind:
-            self._status = StatusServer(self.state, self._open_status(settings, kept))
-        for spec in kept:
-            if spec not in {one.spec for one in self.listeners}:
-                for one in kept[spec]:
-                    one.close(removes_file=False)
+        try:
+            serving.check(settings, self.state.logs)
+            self.state.tls = serving.make_tls(settings)
+            self.state.listeners = self._open(settings, kept)
+            if settings.status_bind:
+                self._status = StatusServer(self.state, self._open_status(settings, kept))
+        except BaseException:
+            for one in (*self.state.listeners, *itertools.chain(*kept.values())):
+                one.close(self._has_heir)
+            raise
+        taken = {one.spec for one in self.listeners}
+        for one in itertools.chain(*(kept[spec] for spec in kept if spec not in taken)):
+            one.close(self._has_heir)
 
     @property
     def listeners(self) -> list[Listener]:
         """All sockets, that of the status page too."""
         return self.state.listeners + ([self._status.listener] if self._status else [])
+
+    @property
+    def _has_heir(self) -> bool:
+        """Another master may serve on the same sockets."""
+        return self.state.new_master != 0 or self.state.old_master != 0
 
     def _open(self, settings: Any, kept: dict[str, list[Listener]]) -> list[Listener]:
         return addresses.open_listeners(
@@ -195,15 +205,14 @@ class Master:
 
     def _close(self) -> None:
         state = self.state
-        has_heir = state.new_master != 0 or state.old_master != 0
         try:
             hooks.call_guarded(state.settings, state.logs.error, "on_exit", MasterFace(state))
         except SystemExit as error:
             state.logs.error.error("hook on_exit: SystemExit(%r), while the master ends", error.code)
         if self._status is not None:
-            self._status.close(not has_heir)
+            self._status.close(self._has_heir)
         for one in state.listeners:
-            one.close(not has_heir)
+            one.close(self._has_heir)
         if self._pid_file is not None:
             self._pid_file.remove()
         state.logs.error.info("the master ends")
@@ -239,10 +248,14 @@ class Master:
     def _stop(self, is_graceful: bool, exit_status: int = 0) -> None:
         state = self.state
         if not state.is_stopping:
-            process.notify("STOPPING=1")
+            # An upgrade is no stop: at the end of the main process, systemd would end the new one too.
+            process.notify(f"MAINPID={state.new_master}" if state.new_master else "STOPPING=1")
             state.exit_status = exit_status
         state.is_stopping = True
         self.fleet.stop_all(is_graceful)
+        # Or clients would go on to wait at sockets that nobody accepts from any more.
+        for one in state.listeners:
+            one.stop()
 
     def _resize(self, count: int) -> None:
         state = self.state
@@ -318,7 +331,7 @@ class Master:
         state, before = self.state, self.state.settings
         for one in state.listeners:
             if one not in listeners:
-                one.close()
+                one.close(self._has_heir)
         if logs is not state.logs:
             state.logs.close()
         state.settings, state.logs, state.tls, state.listeners = settings, logs, tls, listeners

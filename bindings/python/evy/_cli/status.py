@@ -108,9 +108,9 @@ class StatusServer:
                     os.close(number)
         self.listener.socket.close()
 
-    def close(self, removes_file: bool) -> None:
+    def close(self, has_heir: bool) -> None:
         self._free()
-        self.listener.close(removes_file)
+        self.listener.close(has_heir)
 
     def _free(self) -> None:
         handle, self._handle = self._handle, None

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 
 from evy._cli import addresses
 from evy._cli.addresses import Listener
-from evy._cli.values import SettingError
 
 # {address as given: [descriptor, ...]} in JSON, and the process that passes them.
 SOCKETS_VARIABLE = "EVY_SOCKETS"
@@ -53,15 +52,19 @@ def command(arguments: list[str]) -> list[str]:
 
 
 def inherited() -> tuple[dict[str, list[Listener]], int]:
-    """The sockets a living parent passes, by address, and its process id; ({}, 0): none does.
+    """The sockets that an old master has passed, by address, and its process id; ({}, 0): none has.
 
+    It may have ended by now, and then they are all that is left: nobody else takes clients.
     The variables are taken out of the environment, so that no further process believes in them.
     """
     text, master = os.environ.pop(SOCKETS_VARIABLE, ""), os.environ.pop(MASTER_VARIABLE, "")
-    if not text or master != str(os.getppid()):
-        return {}, 0
     kept: dict[str, list[Listener]] = {}
-    with contextlib.suppress(ValueError, AttributeError, TypeError, SettingError):
+    with contextlib.suppress(ValueError, AttributeError, TypeError, OSError):
         for spec, numbers in json.loads(text).items():
-            kept[spec] = [addresses.adopt(spec, number) for number in numbers]
-    return kept, int(master)
+            found = [addresses.adopt(spec, number) for number in numbers]
+            if all(one.is_listening for one in found):
+                kept[spec] = found
+            else:
+                for one in found:
+                    one.socket.detach()  # the variables tell of descriptors that are others' by now
+    return kept, int(master) if kept and master.isdecimal() else 0

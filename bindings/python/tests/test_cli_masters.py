@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+# test_cli_masters - sockets at the end of a master, and between two of them.
+
+import os
+import re
+import signal
+import socket
+
+from cli_harness import evy_cli, is_alive  # noqa: F401
+from client import PATIENCE, Connection, wait_until
+from test_cli_signals import begin_waiting, pid_in
+
+
+def sockets(pid):
+    found = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.add(os.readlink(f"/proc/{pid}/fd/{name}"))
+        except FileNotFoundError:
+            continue
+    return {one for one in found if one.startswith("socket:")}
+
+
+def test_a_master_that_stops_lets_its_sockets_go(evy_cli):
+    """Or whoever comes meanwhile would wait in a queue, to be reset at the end."""
+    (evy_cli.folder / "settings.py").write_text(
+        "def child_exit(server, worker): server.log.info('addresses %s', server.address)\n"
+    )
+    run = evy_cli("-c", "settings.py", "-b", "unix:sock", "--status-bind", "127.0.0.1:0")
+    port = run.port
+    with begin_waiting(run) as connection:
+        worker = run.workers()[0]
+        assert len(sockets(run.pid) & sockets(worker)) == 2
+        run.signal(signal.SIGTERM)
+        wait_until(lambda: not sockets(run.pid) & sockets(worker), "the master to let go")
+        assert b'"state": "stopping"' in run.get("/status.json", port=run.status_port).body
+        (run.folder / "go").touch()
+        assert connection.response().body == b"waited"
+    assert run.ended() == 0 and not (run.folder / "sock").exists()
+    assert f"127.0.0.1:{port}" in run.err.expect("addresses ") and not run.err.matching("exception in hook")
+
+
+# A new master that is slow: by the time it looks for sockets, the old one has ended.
+LATE = """
+import os, time
+if "EVY_MASTER_PID" in os.environ:
+    while os.getppid() == int(os.environ["EVY_MASTER_PID"]):
+        time.sleep(0.01)
+"""
+
+
+def test_an_old_master_may_end_ahead_of_its_successors_start(evy_cli):
+    (evy_cli.folder / "settings.py").write_text(LATE)
+    run = evy_cli("-c", "settings.py", "-p", "pid", "-b", "unix:sock", "--status-bind", "127.0.0.1:0")
+    port, pid = run.port, run.folder / "pid"
+    assert run.get().body == b"Hello"
+    run.signal(signal.SIGUSR2)
+    run.err.expect("new master")
+    run.signal(signal.SIGTERM)
+    # Nobody refuses: the sockets are open in the process that starts.
+    assert run.get(port=port).body == b"Hello"
+    assert run.process.wait(PATIENCE) == 0
+    wait_until(lambda: pid.exists() and not (run.folder / "pid.2").exists(), "the pid file")
+    new = pid_in(pid)
+    assert new != run.pid
+    with Connection(address=str(run.folder / "sock"), family=1) as connection:
+        assert connection.get("/").body == b"Hello"
+    os.kill(new, signal.SIGTERM)
+    wait_until(lambda: not is_alive(new), "the end of the new master")
+    assert not {"pid", "pid.2", "sock"} & set(os.listdir(run.folder))
+
+
+def test_systemd_hears_of_the_successor_when_the_old_master_stops(evy_cli, tmp_path):
+    (evy_cli.folder / "settings.py").write_text(LATE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inbox:
+        inbox.bind(str(tmp_path / "notify"))
+        inbox.settimeout(PATIENCE)
+        run = evy_cli("-c", "settings.py", environ={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        assert inbox.recv(999).decode() == f"READY=1\nMAINPID={run.pid}"
+        run.signal(signal.SIGUSR2)
+        new = re.search(r"new master (\d+)", run.err.expect("new master"))[1]
+        run.signal(signal.SIGTERM)
+        assert inbox.recv(999).decode() == f"MAINPID={new}"
+
+
+def test_a_successor_that_fails_when_the_old_master_has_ended_leaves_no_file(evy_cli):
+    config = evy_cli.folder / "settings.py"
+    config.write_text(LATE)
+    run = evy_cli("-c", "settings.py", "-p", "pid", "-b", "unix:sock")
+    assert run.get().body == b"Hello"
+    config.write_text(LATE + "certfile = 'missing'")
+    run.signal(signal.SIGUSR2)
+    run.err.expect("new master")
+    run.signal(signal.SIGTERM)
+    assert run.ended() == 0  # and with it the last who writes to its stderr
+    run.err.expect("evy: TLS: .*missing")
+    assert not {"pid", "pid.2", "sock"} & set(os.listdir(run.folder))
+
+
+# Masters that wait for each other at their ends.
+TOGETHER = """
+import glob, os, time
+
+def on_exit(server):
+    open(f"over.{os.getpid()}", "w").close()
+    while len(glob.glob("over.*")) < 2:
+        time.sleep(0.01)
+"""
+
+
+def test_two_masters_that_end_together_leave_no_file(evy_cli):
+    (evy_cli.folder / "settings.py").write_text(TOGETHER)
+    run = evy_cli("-c", "settings.py", "-p", "pid", "-b", "unix:sock")
+    assert run.get().body == b"Hello"
+    run.signal(signal.SIGUSR2)
+    new = pid_in(run.folder / "pid.2")
+    run.err.expect("worker .* starts", 2)
+    os.killpg(run.pid, signal.SIGTERM)
+    assert run.ended() == 0
+    wait_until(lambda: not is_alive(new), "the end of the new master")
+    assert not {"pid", "pid.2", "sock"} & set(os.listdir(run.folder))
+
+
+def test_descriptors_that_are_no_listening_sockets_are_left_alone(evy_cli):
+    """Variables of another time; 0 and 1 are what the harness has made them."""
+    variables = {"EVY_SOCKETS": '{"127.0.0.1:0": [0], "unix:a": [true, "x"]}', "EVY_MASTER_PID": "1"}
+    run = evy_cli("-p", "pid", environ=variables)
+    assert run.get().body == b"Hello" and (run.folder / "pid").exists()
