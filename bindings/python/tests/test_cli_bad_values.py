@@ -15,6 +15,7 @@ LONG_HOST = "h" * 70
 VALUES = [
     ("bind = 8000", "bind: 8000 is neither a text nor a list"),
     ("bind = b'a:1'", "bind: b'a:1' is neither a text nor a list"),
+    ("bind = []", "--bind: no address is given"),
     (f"bind = '{LONG_HOST}:1'", f"cannot listen on {LONG_HOST}:1: "),
     ("bind = 'a\\0b:1'", "bind: 'a.x00b:1' holds a NUL"),
     ("options = 5", "options: 5 is neither"),
@@ -98,7 +99,7 @@ def test_a_reload_in_which_foreign_code_fails_changes_nothing(reloaded):
 @pytest.mark.parametrize("text, message", VALUES)
 def test_a_start_with_values_of_the_wrong_kind(evy, text, message):
     (evy.folder / "conf.py").write_text(text)
-    arguments = [] if text.startswith("bind") else ["-b", "127.0.0.1:0"]
+    arguments = [] if "bind" in text else ["-b", "127.0.0.1:0"]
     status, _, err = evy("-c", "conf.py", *arguments, "app:app")
     assert status == 1 and re.match(f"evy: (conf.py: )?{message}", err) and "Traceback" not in err, err
 
@@ -116,6 +117,42 @@ def test_arguments_that_are_not_utf8(evy, arguments, message):
     words = [one if isinstance(one, str) else os.fsdecode(one) for one in arguments]
     status, _, err = evy("-b", "127.0.0.1:0", *words)
     assert status == 1 and re.match(f"evy: {message}", err) and "Traceback" not in err, err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["-b", ""], "--bind: no address is given"),
+        (["-b", " , "], "--bind: no address is given"),
+        (["-b", "127.0.0.1:99999999"], "--bind 127.0.0.1:99999999: not HOST:PORT"),
+        (["-b", "unix:sock?mode=9"], "--bind unix:sock.mode=9: '9' is no octal number"),
+        (["-b", "unix:sock?user=nobody-of-that-name"], "--bind unix:sock.user=.*: there is no user"),
+        (["-b", "unix:?mode=600"], "--bind unix:.mode=600: not unix:PATH"),
+        (["--status-bind", "a:b:c"], "--bind a:b:c: not HOST:PORT"),
+        (["-u", "99999999999999"], "--user: '99999999999999' is no number of a user"),
+        (["-g", "4294967295"], "--group: '4294967295' is no number of a group"),
+    ],
+)
+def test_a_check_reads_addresses_and_users(evy, arguments, message):
+    for check in (["--check-config"], []):
+        if arguments[0] != "-b":
+            check = [*check, "-b", "127.0.0.1:0"]
+        status, _, err = evy(*check, *arguments, "app:app")
+        assert status == 1 and re.match(f"evy: {message}", err), err
+    assert "sock" not in os.listdir(evy.folder)
+
+
+def test_a_check_opens_nothing(evy):
+    words = ["-b", "unix:sock?mode=660", "-b", "fd://77", "-b", "systemd:web", "-b", "203.0.113.1:80"]
+    assert evy("--check-config", *words, "app:app") == (0, "", "")
+    assert "sock" not in os.listdir(evy.folder)
+
+
+@pytest.mark.parametrize("code", ["0", "", "1"])
+def test_a_check_of_an_application_that_exits(evy, code):
+    (evy.folder / "leaving.py").write_text(f"import sys\nsys.exit({code})\n")
+    status, _, err = evy("--check-config", "leaving:app")
+    assert status == 1 and err.startswith("evy: leaving:app ended the process: SystemExit("), err
 
 
 def test_variables_that_are_not_utf8(evy):

@@ -126,3 +126,33 @@ def test_descriptors_that_are_no_listening_sockets_are_left_alone(evy_cli):
     variables = {"EVY_SOCKETS": '{"127.0.0.1:0": [0], "unix:a": [true, "x"]}', "EVY_MASTER_PID": "1"}
     run = evy_cli("-p", "pid", environ=variables)
     assert run.get().body == b"Hello" and (run.folder / "pid").exists()
+
+
+def test_a_host_with_several_addresses_is_served_at_each(evy_cli):
+    (evy_cli.folder / "settings.py").write_text(
+        "import socket\n"
+        "def found(host, port, *_, **__):\n"
+        "    assert host == 'several'\n"
+        "    hosts = ['127.0.0.1', '127.0.0.2', '127.0.0.1', '203.0.113.1']\n"
+        "    return [(socket.AF_INET, socket.SOCK_STREAM, 6, '', (one, port)) for one in hosts]\n"
+        "socket.getaddrinfo = found\n"
+    )
+    run = evy_cli("-c", "settings.py", "-p", "pid", "--status-bind", "several:0", bind="several:0")
+    places = [one.removeprefix("http://").split(":") for one in run.urls]
+    assert [host for host, _ in places] == ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
+
+    def all_answer():
+        for host, port in places[:2]:
+            with Connection(address=(host, int(port))) as connection:
+                assert connection.get("/").body == b"Hello"
+
+    all_answer()
+    run.signal(signal.SIGHUP)
+    run.err.expect("INFO. reloaded")
+    all_answer()
+    run.signal(signal.SIGUSR2)
+    new = pid_in(run.folder / "pid.2")
+    run.signal(signal.SIGTERM)
+    assert run.process.wait(PATIENCE) == 0
+    all_answer()
+    assert pid_in(run.folder / "pid") == new

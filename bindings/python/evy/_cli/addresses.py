@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import socket
 import stat
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from evy._cli import values
 from evy._cli.values import SettingError
@@ -105,9 +107,9 @@ def open_listeners(
             if spec in kept:
                 found += kept[spec]
                 continue
-            opened = _open(spec, backlog, reuse_port, 0 if umask is None else umask)
-            fresh += opened
-            found += opened
+            for one in _open(spec, backlog, reuse_port, 0 if umask is None else umask):
+                fresh.append(one)
+                found.append(one)
     except BaseException:
         for one in fresh:
             one.close()
@@ -140,24 +142,43 @@ def passed_by_systemd() -> int:
         return 0
 
 
-def _open(spec: str, backlog: int, reuse_port: bool, umask: int) -> list[Listener]:
+def check(specs: Iterable[str]) -> None:
+    """Whether these are addresses; what is there now does not matter. Errors: SettingError."""
+    for spec in specs:
+        if spec.startswith("unix:"):
+            _unix_parts(spec)
+        elif not spec.startswith("systemd:") and not _descriptor(spec):
+            host_and_port(spec)
+
+
+def _descriptor(spec: str) -> re.Match[str] | None:
+    return re.fullmatch(r"fd:(?://)?(\d+)", spec)
+
+
+def _open(spec: str, backlog: int, reuse_port: bool, umask: int) -> Iterator[Listener]:
     if spec.startswith("systemd:"):
-        return _of_systemd(spec)
-    given = re.fullmatch(r"fd:(?://)?(\d+)", spec)
+        yield from _of_systemd(spec)
+        return
+    given = _descriptor(spec)
     try:
         if given:
-            listener = adopt(spec, int(given[1]))
+            found = iter([adopt(spec, int(given[1]))])
         elif spec.startswith("unix:"):
-            listener = _unix(spec, umask)
+            found = iter([_unix(spec, umask)])
         else:
-            listener = _tcp(spec, reuse_port)
-        listener.socket.listen(backlog)
+            found = _tcp(spec, reuse_port)
+        for one in found:
+            try:
+                one.socket.listen(backlog)
+            except OSError:
+                one.close()
+                raise
+            yield one
     except SettingError:
         raise
-    except (OSError, ValueError) as error:  # ValueError: of a host that cannot be one
+    except (OSError, ValueError, OverflowError) as error:  # the latter: of what cannot be a host or a number
         text = getattr(error, "strerror", None) or error
         raise SettingError(f"cannot listen on {spec}: {text}") from None
-    return [listener]
 
 
 def _of_systemd(spec: str) -> list[Listener]:
@@ -187,15 +208,35 @@ def host_and_port(spec: str) -> tuple[str, int]:
     return parts["six"] or parts["host"] or "0.0.0.0", port
 
 
-def _tcp(spec: str, reuse_port: bool) -> Listener:
+def _tcp(spec: str, reuse_port: bool) -> Iterator[Listener]:
+    """One for every address of the host: localhost often has 127.0.0.1 and ::1.
+
+    Of several, those that are not this machine's own, or of a family that it does not have, are left out.
+    """
     host, port = host_and_port(spec)
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise SettingError(f"cannot listen on {spec}: {host}: {error.strerror}") from None
-    sock = socket.socket(family, kind)
+    failure: OSError | None = None
+    is_open = False
+    for family, address in dict.fromkeys((one[0], one[4]) for one in found):
+        try:
+            sock = _bound(family, address, reuse_port)
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+            failure = failure or error
+        else:
+            is_open = True
+            yield Listener(spec, sock)
+    if failure is not None and not is_open:
+        raise failure
+
+
+def _bound(family: int, address: Any, reuse_port: bool) -> socket.socket:
+    """Errors: OSError."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
@@ -206,15 +247,25 @@ def _tcp(spec: str, reuse_port: bool) -> Listener:
     except BaseException:
         sock.close()
         raise
-    return Listener(spec, sock)
+    return sock
 
 
-def _unix(spec: str, umask: int) -> Listener:
+def _unix_parts(spec: str) -> tuple[str, int | None, int | None, int | None]:
+    """Path, user, group and mode. Errors: SettingError."""
     path, _, query = re.sub(r"^unix:(//)?", "", spec).partition("?")
     options = dict(urllib.parse.parse_qsl(query))
     unknown = set(options) - {"mode", "user", "group"}
     if unknown or not path:
         raise SettingError(f"--bind {spec}: not unix:PATH?mode=660&user=NAME&group=NAME")
+    try:
+        owner = values.user(options.get("user")), values.group(options.get("group"))
+        return path, *owner, values.mask(options.get("mode"))
+    except ValueError as error:
+        raise SettingError(f"--bind {spec}: {error}") from None
+
+
+def _unix(spec: str, umask: int) -> Listener:
+    path, user, group, mode = _unix_parts(spec)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     old = os.umask(umask)
     try:
@@ -223,25 +274,21 @@ def _unix(spec: str, umask: int) -> Listener:
             return Listener(spec, sock)
         _remove_dead(path, spec)
         sock.bind(path)
-        _give_away(path, options, spec)
+        listener = Listener(spec, sock, os.path.abspath(path), _file_at(path))
     except BaseException:
         sock.close()
         raise
     finally:
         os.umask(old)
-    return Listener(spec, sock, os.path.abspath(path), _file_at(path))
-
-
-def _give_away(path: str, options: Mapping[str, str], spec: str) -> None:
     try:
-        owner = values.user(options.get("user")), values.group(options.get("group"))
-        mode = values.mask(options["mode"]) if "mode" in options else None
-    except ValueError as error:
-        raise SettingError(f"--bind {spec}: {error}") from None
-    if owner != (None, None):
-        os.chown(path, -1 if owner[0] is None else owner[0], -1 if owner[1] is None else owner[1])
-    if mode is not None:
-        os.chmod(path, mode)
+        if (user, group) != (None, None):
+            os.chown(path, -1 if user is None else user, -1 if group is None else group)
+        if mode is not None:
+            os.chmod(path, mode)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _remove_dead(path: str, spec: str) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from evy._cli import apps, options, serving, surroundings, upgrade
+from evy._cli import addresses, apps, options, serving, surroundings, upgrade
 from evy._cli.logs import Logs
 from evy._cli.master import Master
 from evy._cli.table import HOOKS
@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
 
 def _check(settings: Any) -> int:
     """Errors: SettingError."""
+    addresses.check([*settings.bind, *([settings.status_bind] if settings.status_bind else [])])
     serving.check(settings, Logs(settings))
     serving.make_tls(settings)
     try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
 import time
 import traceback
 from collections.abc import Callable
@@ -95,9 +96,13 @@ class Master:
         name = f"{STATUS} {settings.status_bind}"
         if name in kept:
             return kept[name][0]
-        found = addresses.open_listeners([settings.status_bind], backlog=64, umask=settings.umask, kept={})[0]
-        found.spec = name
-        return found
+        found = addresses.open_listeners([settings.status_bind], backlog=64, umask=settings.umask, kept={})
+        # One is enough for a page; clients try 127.0.0.1 for localhost in any case.
+        found.sort(key=lambda one: one.socket.family == socket.AF_INET6)
+        for one in found[1:]:
+            one.close()
+        found[0].spec = name
+        return found[0]
 
     # Life
 

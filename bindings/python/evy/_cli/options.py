@@ -80,6 +80,8 @@ class Settings:
         if self.worker_class == "sync" and "threads" not in self.given:
             self._values["threads"] = 1
             self._note("worker class sync: one request at a time in a worker (--threads 1)")
+        if not self.bind:
+            raise SettingError("--bind: no address is given")
         if self.reload and self.preload_app:
             raise SettingError("--reload and --preload: a preloaded application cannot be reloaded")
         if self.keyfile and not self.certfile:
