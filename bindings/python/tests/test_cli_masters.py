@@ -70,6 +70,26 @@ def test_an_old_master_may_end_ahead_of_its_successors_start(evy_cli):
     assert not {"pid", "pid.2", "sock"} & set(os.listdir(run.folder))
 
 
+def test_a_successor_whose_settings_name_no_pid_file_any_more(evy_cli):
+    config = evy_cli.folder / "settings.py"
+    config.write_text("pidfile = 'pid'")
+    run = evy_cli("-c", "settings.py")
+    port = run.port
+    assert run.get().body == b"Hello"
+    run.signal(signal.SIGUSR2)
+    new = pid_in(run.folder / "pid.2")
+    run.err.expect("worker .* starts", 2)
+    config.write_text("workers = 1")
+    os.kill(new, signal.SIGHUP)
+    run.err.expect("reloaded")
+    run.signal(signal.SIGTERM)
+    run.err.expect("the old master has ended")
+    assert run.get(port=port).body == b"Hello" and is_alive(new)
+    os.kill(new, signal.SIGTERM)
+    assert run.ended() == 0 and not run.err.matching("exception in the master")
+    assert not {"pid", "pid.2"} & set(os.listdir(run.folder))
+
+
 def test_systemd_hears_of_the_successor_when_the_old_master_stops(evy_cli, tmp_path):
     (evy_cli.folder / "settings.py").write_text(LATE)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inbox:

@@ -279,8 +279,9 @@ class Master:
         if state.settings.capture_output:
             state.logs.capture()
 
-    def _rename_pid_file(self, path: str) -> None:
-        if self._pid_file is not None:
+    def _rename_pid_file(self, path: str | None) -> None:
+        """None: a reload has taken the setting away; the file keeps its name."""
+        if self._pid_file is not None and path:
             try:
                 self._pid_file.rename(path)
             except SettingError as error:
