@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # test_cli_masters - sockets at the end of a master, and between two of them.
 
+import errno
 import os
 import re
 import signal
@@ -21,6 +22,12 @@ def sockets(pid):
     return {one for one in found if one.startswith("socket:")}
 
 
+def refuses(port):
+    with socket.socket() as client:
+        client.settimeout(PATIENCE)
+        return client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
 def test_a_master_that_stops_lets_its_sockets_go(evy_cli):
     """Or whoever comes meanwhile would wait in a queue, to be reset at the end."""
     (evy_cli.folder / "settings.py").write_text(
@@ -33,11 +40,26 @@ def test_a_master_that_stops_lets_its_sockets_go(evy_cli):
         assert len(sockets(run.pid) & sockets(worker)) == 2
         run.signal(signal.SIGTERM)
         wait_until(lambda: not sockets(run.pid) & sockets(worker), "the master to let go")
+        wait_until(lambda: refuses(port), "clients to be refused")
         assert b'"state": "stopping"' in run.get("/status.json", port=run.status_port).body
         (run.folder / "go").touch()
         assert connection.response().body == b"waited"
     assert run.ended() == 0 and not (run.folder / "sock").exists()
     assert f"127.0.0.1:{port}" in run.err.expect("addresses ") and not run.err.matching("exception in hook")
+
+
+def test_an_address_that_a_reload_drops_refuses_while_the_old_worker_drains(evy_cli):
+    config = evy_cli.folder / "settings.py"
+    config.write_text("bind = '127.0.0.1:0'")
+    run = evy_cli("-c", "settings.py", bind=None)
+    port = run.port
+    with begin_waiting(run) as connection:
+        config.write_text("bind = 'unix:sock'")
+        run.signal(signal.SIGHUP)
+        run.err.expect("reloaded")
+        wait_until(lambda: refuses(port), "clients to be refused")
+        (run.folder / "go").touch()
+        assert connection.response().body == b"waited"
 
 
 # A new master that is slow: by the time it looks for sockets, the old one has ended.

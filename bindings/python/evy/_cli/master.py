@@ -139,7 +139,7 @@ class Master:
         early: list[int] = []
         # Ahead of the pid file: who reads it may send signals.
         for number in SIGNALS:
-            signal.signal(number, lambda number, _frame: early.append(number))
+            process.take_signal(number, lambda number, _frame: early.append(number))
         process.set_name(f"{settings.proc_name or 'evy'} master")
         if settings.pidfile:
             self._pid_file = PidFile(settings.pidfile + (".2" if state.old_master else ""))
