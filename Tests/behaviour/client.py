@@ -286,6 +286,10 @@ class Connection:
         info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         return struct.unpack_from("=Q", info, 128)[0]
 
+    def state(self):
+        """tcpi_state: how far this end is, a number of <netinet/tcp.h>."""
+        return self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)[0]
+
     def peer(self):
         """The other end, of this machine and IPv4: the words of its line in /proc/net/tcp."""
         ends = [":%04X" % name[1] for name in (self.socket.getpeername(), self.socket.getsockname())]

@@ -262,6 +262,7 @@ struct taken {
   evy_req *req;
   int fd;
   long gate;
+  bool half;
 };
 
 static void send_all(int fd, const char *bytes, size_t count) {
@@ -289,6 +290,23 @@ static void echo(int fd) {
   close(fd);
 }
 
+/* Says "taken\n", which is all that it says, and reads from the gate on; the count of bytes is reported. */
+static void hear_later(void *argument) {
+  struct taken *taken = argument;
+  char block[70000];
+  int64_t n, total = 0;
+  send_all(taken->fd, "taken\n", 6);
+  shutdown(taken->fd, SHUT_WR);
+  gate_wait(taken->gate);
+  while ((n = recv(taken->fd, block, sizeof block, 0)) > 0) {
+    total += n;
+  }
+  close(taken->fd);
+  report_call(taken->req, "heard", n < 0 ? n : total);
+  evy_req_release(taken->req);
+  free(taken);
+}
+
 static void echo_later(void *argument) {
   struct taken *taken = argument;
   gate_wait(taken->gate);
@@ -311,7 +329,7 @@ static void take(evy_req *req, const char *query) {
     abort();
   }
   query_text(query, "how", how, sizeof how);
-  *taken = (struct taken){req, -1, query_number(query, "gate", -1)};
+  *taken = (struct taken){req, -1, query_number(query, "gate", -1), query_number(query, "half", 0) != 0};
   if (query_number(query, "hint", 0) != 0) {
     evy_inform(req, 103, NULL, 0);
   }
@@ -325,7 +343,10 @@ static void take(evy_req *req, const char *query) {
   report_call(req, "respond", evy_respond(req, 200, NULL, NULL, 0, NULL, 0));
   int again = 0;
   report_call(req, "take-again", evy_req_take_socket(req, &again));
-  if (strcmp(how, "inline") == 0 || taken->fd < 0) {
+  if (taken->half && taken->fd >= 0) {
+    evy_req_retain(req);
+    start_thread(hear_later, taken);
+  } else if (strcmp(how, "inline") == 0 || taken->fd < 0) {
     echo(taken->fd);
     free(taken);
   } else {

@@ -7,6 +7,7 @@ import pytest
 from support import Connection, pattern, raw_request, wait_until
 
 WAYS = ("inline", "thread", "late")
+CLOSED = 7  # TCP_CLOSE of <netinet/tcp.h>
 
 
 def take(connection, query="how=thread", behind=b""):
@@ -112,6 +113,23 @@ def test_half_closes_are_passed_on(serve):
         connection.socket.shutdown(socket.SHUT_WR)
         assert connection.rest() == b"Alast words"
     assert figures(server)["stats"]["body_in"] == 11
+
+
+def test_who_has_only_said_its_last_byte_still_hears_all_of_the_client(either):
+    """More than the pair of sockets holds, and no more than the library does: the end is seen behind it."""
+    server, count = either(), 300_000
+    with Connection(server) as connection, Connection(server) as other:
+        take(connection, "how=thread&half=1&gate=1", b"A")
+        assert connection.rest() == b""
+        connection.send(bytes(count))
+        socket.socket.shutdown(connection.socket, socket.SHUT_WR)
+        wait_until(lambda: connection.state() == CLOSED, "the acknowledgement of its end")
+        before = server.counters()["evy_loop_turns_total"]
+        assert other.alive() and other.silent(0.2), "the loop has seen it"
+        assert server.counters()["evy_loop_turns_total"] - before < 100, "and does not spin"
+        server.command("open", 1)
+        assert server.expect("call", step="heard")["result"] == count + 1
+    assert figures(server)["stats"]["body_in"] == count + 1
 
 
 @pytest.mark.parametrize("behind", [b"", b"A"], ids=["socket", "pumped"])

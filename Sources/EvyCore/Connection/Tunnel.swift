@@ -19,6 +19,9 @@ struct Tunnel: ~Copyable {
     var isHostDone = false
     /// It has closed its end: it will read no more either.
     var isHostGone = false
+    /// The client's socket is shut both ways. It would be told again and again, so it is not watched any
+    /// more, and what is left in it is read as the host takes it.
+    var isPeerHungUp = false
 
     init(descriptor: Int32) { self.descriptor = descriptor }
 
@@ -88,7 +91,9 @@ extension UnsafeMutablePointer<Reactor> {
             fail(connection, .clientReset)
             return true
         }
-        if events.contains(.writable) {
+        // Who has hung up gives no room any more: an answer that waits for some fails here.
+        let isOver = events.contains(.hangUp)
+        if events.contains(.writable) || isOver && connection.pointee.interest.contains(.writable) {
             switch flush(connection) {
             case .dead: return true
             case .blocked: break
@@ -97,10 +102,19 @@ extension UnsafeMutablePointer<Reactor> {
                 else { return true }
             }
         }
-        // A hang-up is told again and again: what is left is read at once then, and no more is asked.
-        let isOver = events.contains(.hangUp)
-        let isWanted = events.contains(.readable) && tunnel.pointee.toHost.isEmpty
-        if isWanted || isOver, !tunnel.pointee.isPeerDone {
+        if isOver {
+            tunnel.pointee.isPeerHungUp = true
+            loop.pointee.poll.remove(connection.pointee.descriptor)
+        }
+        if events.contains(.readable) || tunnel.pointee.isPeerHungUp {
+            guard readPeer(tunnel, connection) else { return true }
+        }
+        return settleTunnel(tunnel, connection)
+    }
+
+    /// Nothing while the host has no room. False: the connection is closed.
+    private func readPeer(_ tunnel: TunnelRef, _ connection: ConnectionRef) -> Bool {
+        while tunnel.pointee.toHost.isEmpty, !tunnel.pointee.isPeerDone {
             let room = UnsafeMutableRawBufferPointer(
                 rebasing: pointee.worker.pointee.input.prefix(2 * Worker.receiveMax))
             let received = receive(connection, into: room)
@@ -109,18 +123,19 @@ extension UnsafeMutablePointer<Reactor> {
                 // With a gap in them the host's bytes would mean something else.
                 if tunnel.pointee.toHost.failed {
                     fail(connection, .io)
-                    return true
+                    return false
                 }
             } else if received == 0 {
                 tunnel.pointee.isPeerDone = true
                 connection.pointee.flags.insert(.peerClosed)
             } else if received != -Int(EAGAIN) {
                 fail(connection, .clientReset)
-                return true
+                return false
             }
+            // Otherwise the poll tells of more.
+            if !tunnel.pointee.isPeerHungUp { return true }
         }
-        if isOver, tunnel.pointee.isPeerDone { loop.pointee.poll.remove(connection.pointee.descriptor) }
-        return settleTunnel(tunnel, connection)
+        return true
     }
 
     private func takeFromPeer(
@@ -157,7 +172,10 @@ extension UnsafeMutablePointer<Reactor> {
             return true
         }
         pointee.worker.pointee.connection = connection
-        if events.contains(.writable) { sendToHost(tunnel, connection) }
+        if events.contains(.writable) {
+            sendToHost(tunnel, connection)
+            if tunnel.pointee.isPeerHungUp, !readPeer(tunnel, connection) { return true }
+        }
         if !events.isDisjoint(with: [.readable, .error, .hangUp]), !tunnel.pointee.isHostDone {
             let room = UnsafeMutableRawBufferPointer(
                 rebasing: pointee.worker.pointee.input.prefix(Worker.receiveMax))
@@ -197,7 +215,9 @@ extension UnsafeMutablePointer<Reactor> {
             SystemCalls.shutdownWriting(tunnel.pointee.descriptor)
         }
         if tunnel.pointee.isHostDone, isDrained {
-            if tunnel.pointee.isPeerDone || tunnel.pointee.isHostGone {
+            // A host that has only said its last byte still reads what is here for it.
+            let isPeerHeard = tunnel.pointee.isPeerDone && tunnel.pointee.toHost.isEmpty
+            if isPeerHeard || tunnel.pointee.isHostGone {
                 return finishTunnel(connection, exchange)
             }
             isDrained = sayGoodbye(connection)
@@ -215,7 +235,7 @@ extension UnsafeMutablePointer<Reactor> {
         }
         var interest: EventSet = isDrained ? [] : [.writable]
         if tunnel.pointee.toHost.isEmpty, !tunnel.pointee.isPeerDone { interest.insert(.readable) }
-        setInterest(connection, interest)
+        if !tunnel.pointee.isPeerHungUp { setInterest(connection, interest) }
         return true
     }
 
