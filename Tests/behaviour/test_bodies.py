@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # test_bodies - request bodies: buffered, pulled, pushed with pause; declared, chunked, empty, broken off.
 
+import socket
 import zlib
 
 import pytest
@@ -251,3 +252,22 @@ def test_with_one_thread_a_read_in_the_handler_never_waits(serve):
         answer = connection.response()
         assert answer.status == 422 and answer.body == b"EVY_E_AGAIN"
         assert connection.send(b"abc").alive()
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_body_that_was_sent_is_had_whole_though_its_client_has_gone(serve, tmp_path, missing):
+    """A unix socket keeps what was sent: more than the library reads ahead of a host that has paused."""
+    path, count = str(tmp_path / "evy.sock"), 400_000
+    server = serve(body="stream", listen=[f"unix:{path}", "127.0.0.1:0"])
+    with Connection(port=server.ports[1]) as other:
+        with Connection(address=path, family=socket.AF_UNIX) as client:
+            target = "/push?answer=count&pause=1&gate=1"
+            client.send(raw_request("POST", target, [f"Content-Length: {count + missing}"]) + bytes(count))
+        assert other.alive() and other.alive()
+        before = server.counters()["evy_loop_turns_total"]
+        assert other.silent(0.2)
+        assert server.counters()["evy_loop_turns_total"] - before < 100, "the loop does not spin"
+        server.command("open", 1)
+        hook = server.expect("hook", name="figures", path="/push")
+    assert hook["end"] == "client-closed" and hook["stats"]["body_in"] == count
+    assert [call["name"] for call in server.select("call", step="body-error")] == ["EVY_E_GONE"] * missing

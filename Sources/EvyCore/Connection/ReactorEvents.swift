@@ -21,6 +21,7 @@ struct ReactorClient: LoopClient {
         reactor.pointee.readClock()
     }
 
+    @inline(never)
     func isReady(_ token: UInt64, _ events: EventSet) -> Bool {
         if token & UnsafeMutablePointer<Reactor>.listenerToken != 0 {
             reactor.acceptWaiting(on: Int(truncatingIfNeeded: token & 0xffff))
@@ -42,13 +43,7 @@ struct ReactorClient: LoopClient {
             return true
         }
         reactor.pointee.worker.pointee.connection = connection
-        if connection.pointee.flags.contains(.lingering) {
-            reactor.close(connection)
-        } else {
-            // A reset, or both directions are shut.
-            reactor.fail(
-                connection, connection.pointee.flags.contains(.peerClosed) ? .clientClosed : .clientReset)
-        }
+        reactor.hungUp(connection, isReset: events.contains(.error))
         return true
     }
 
@@ -120,6 +115,24 @@ struct ReactorClient: LoopClient {
 }
 
 extension UnsafeMutablePointer<Reactor> {
+    /// A reset, or both directions are shut.
+    @inline(never)
+    fileprivate func hungUp(_ connection: ConnectionRef, isReset: Bool) {
+        if connection.pointee.flags.contains(.lingering) { return close(connection) }
+        // The client of a unix socket may have gone with all of its body sent: what the host has no room for
+        // yet stands in the socket. A hang-up is told again and again, so that it is not watched until there
+        // is (see setInterest).
+        if !isReset, connection.pointee.current?.pointee.bodyEnd == .open,
+            SystemCalls.hasInput(connection.pointee.descriptor)
+        {
+            noticePeerClosed(connection)
+            guard connection.pointee.descriptor >= 0 else { return }
+            return loop.pointee.poll.remove(connection.pointee.descriptor)
+        }
+        let isClosed = !isReset || connection.pointee.flags.contains(.peerClosed)
+        fail(connection, isClosed ? .clientClosed : .clientReset)
+    }
+
     /// Sees to a stop request, each turn: the first begins the drain, a later one may shorten its grace.
     @inline(never)
     fileprivate func drain(_ request: Int64) {

@@ -51,8 +51,10 @@ struct EventPoll: ~Copyable {
         evy_epoll_control(descriptor, EPOLL_CTL_ADD, fd, interest.rawValue, token)
     }
 
+    /// One that is not watched is added.
     func change(_ fd: Int32, _ interest: EventSet, token: UInt64) {
-        _ = evy_epoll_control(descriptor, EPOLL_CTL_MOD, fd, interest.rawValue, token)
+        let error = evy_epoll_control(descriptor, EPOLL_CTL_MOD, fd, interest.rawValue, token)
+        if error == -ENOENT { _ = add(fd, interest, token: token) }
     }
 
     func remove(_ fd: Int32) {
