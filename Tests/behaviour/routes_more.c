@@ -312,6 +312,9 @@ static void echo_later(void *argument) {
   gate_wait(taken->gate);
   if (taken->fd < 0) {
     report_call(taken->req, "take", evy_req_take_socket(taken->req, &taken->fd));
+    if (taken->fd < 0) {
+      report_call(taken->req, "respond", evy_respond(taken->req, 200, NULL, NULL, 0, NULL, 0));
+    }
     evy_req_release(taken->req);
   }
   if (taken->fd >= 0) {
@@ -320,8 +323,8 @@ static void echo_later(void *argument) {
   free(taken);
 }
 
-/* /take?how=inline|thread|late&hint=1&gate=..: an echo on the connection, in the handler, on a
- * thread of the host, or taken by that thread when the handler has returned. */
+/* /take?how=inline|thread|late|asked&hint=1&half=1&gate=..: an echo on the connection, in the handler, on a
+ * thread of the host, or taken by that thread when the handler has returned; asked: it has asked before. */
 static void take(evy_req *req, const char *query) {
   struct taken *taken = calloc(1, sizeof *taken);
   char how[16];
@@ -334,9 +337,12 @@ static void take(evy_req *req, const char *query) {
     evy_inform(req, 103, NULL, 0);
   }
   gate_wait(query_number(query, "at", -1));
-  if (strcmp(how, "late") == 0) {
+  if (strcmp(how, "late") == 0 || strcmp(how, "asked") == 0) {
     evy_req_retain(req);
     start_thread(echo_later, taken);
+    while (strcmp(how, "asked") == 0 && evy_inform(req, 103, NULL, 0) != EVY_E_STATE) {
+      sleep_ms(1);
+    }
     return;
   }
   report_call(req, "take", evy_req_take_socket(req, &taken->fd));

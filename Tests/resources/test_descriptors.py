@@ -129,6 +129,20 @@ def test_a_half_closed_connection_that_cannot_be_taken_is_still_answered(serve):
             one.close()
 
 
+@one_loop
+def test_a_request_behind_one_whose_connection_cannot_be_taken_is_served(faulty):
+    """Another thread asks for the connection while the handler runs: it is tried when that returns."""
+    server = faulty(threads=1)
+    with Connection(server) as connection:
+        assert connection.alive()
+        server.faults.set("add", "ENOSPC")
+        connection.send(raw_request("GET", "/take?how=asked") + raw_request("GET", "/hello"))
+        while (answer := connection.response()).status == 103:
+            pass
+        assert answer.status == 200 and server.call("take") == "EVY_E_NOMEM"
+        assert connection.response().body == b"Hello, World!\r\n"
+
+
 @pytest.mark.parametrize("loops", ["1", "2"])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_too_few_to_start_is_a_status_and_a_text(programs, pair, tmp_path, loops, tls):

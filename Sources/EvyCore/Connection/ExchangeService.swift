@@ -131,7 +131,7 @@ extension UnsafeMutablePointer<Reactor> {
             if takeover != .none {
                 // What was read behind the request lies with the thread that runs the handler.
                 if takeover == .asked, isRunning { return .wait }
-                guard takeover.isPending else { return taken(exchange, isRunning) }
+                guard takeover.isPending else { return taken(exchange, takeover, isRunning) }
                 give(exchange, connection)
                 continue
             }
@@ -231,8 +231,10 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// The connection is the host's: what happens on it does not end the exchange, its end does.
     @inline(never)
-    private func taken(_ exchange: ExchangeRef, _ isRunning: Bool) -> Step {
-        guard exchange.withLock({ exchange.pointee.takeover == .over }), !isRunning else { return .gone }
+    private func taken(_ exchange: ExchangeRef, _ takeover: Exchange.Takeover, _ isRunning: Bool) -> Step {
+        // It could not be given: it lives on, with what was read behind the request, and waits for an answer.
+        if takeover == .failed { return .wait }
+        guard takeover == .over, !isRunning else { return .gone }
         return complete(exchange)
     }
 
