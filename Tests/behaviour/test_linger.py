@@ -2,6 +2,8 @@
 # test_linger - answers that are with the kernel when their connection ends: whatever the client sends then,
 # it gets them whole. A close without more ado would have the kernel reset the connection.
 
+import socket
+
 import pytest
 import tlsclient
 from support import PATIENCE, Closed, Connection, Reset, one_loop, pattern, raw_request, wait_until
@@ -124,3 +126,36 @@ def test_who_takes_nothing_of_an_answer_for_write_timeout_makes_room(serve):
         assert newcomer.response().status == 200
         found = server.counters()
         assert found["evy_connections_evicted_total"] == found['evy_timeouts_total{deadline="write"}'] == 1
+
+
+@pytest.mark.parametrize("more", ["ahead", "behind", "end"])
+def test_a_cut_that_only_a_reset_shows_leaves_an_earlier_answer_whole(start, more):
+    """The answer has neither a length nor chunks: it ends with the connection."""
+    server = start(linger_timeout="600s")
+    with Connection(server) as connection:
+        cut = raw_request("GET", "/unfinished", version="1.0")
+        ask(server, connection, LARGE + cut + (HELLO if more == "ahead" else b""))
+        if more == "behind":
+            connection.send_lenient(HELLO)
+        elif more == "end":
+            socket.socket.shutdown(connection.socket, socket.SHUT_WR)
+        assert connection.response().body == pattern(SIZE)
+        assert connection.ending()[1] == "reset"
+    server.settled(evy_connections_open=0)
+
+
+def test_a_cut_behind_the_end_of_its_client_leaves_an_earlier_answer_whole(start):
+    """Nothing more can come of it, but the reset is our own."""
+    server = start(linger_timeout="600s")
+    with Connection(server) as connection:
+        ask(server, connection, LARGE + raw_request("GET", "/gate?id=1"), active=1)
+        server.expect("call", step="at-gate")
+        cut = raw_request("GET", "/unfinished", version="1.0")
+        connection.send(cut)
+        socket.socket.shutdown(connection.socket, socket.SHUT_WR)
+        server.command("open", 1)
+        server.settled(evy_requests_active=0, evy_requests_total=3)
+        assert connection.response().body == pattern(SIZE)
+        assert connection.response().body == b"opened"
+        assert connection.ending()[1] == "reset"
+    server.settled(evy_connections_open=0)

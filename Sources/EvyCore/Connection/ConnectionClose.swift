@@ -33,13 +33,19 @@ extension UnsafeMutablePointer<Reactor> {
             && SystemCalls.hasUnsent(connection.pointee.descriptor)
     }
 
-    private func linger(_ connection: ConnectionRef) {
-        guard pointee.settings.lingerTimeout != 0 else { return close(connection) }
+    /// isCut: an answer that only the end of the connection ends has broken off. A reset tells it, as soon as
+    /// it destroys nothing that was handed over before.
+    private func linger(_ connection: ConnectionRef, isCut: Bool = false) {
+        guard pointee.settings.lingerTimeout != 0 else { return close(connection, hard: isCut) }
         connection.pointee.flags.insert(.lingering)
         forgetRest(connection)
         connection.pointee.tls?.pointee.backlog.clear(keepingCapacity: 0)
-        SystemCalls.shutdownWriting(connection.pointee.descriptor)
-        setInterest(connection, [.readable])
+        if isCut {
+            SystemCalls.tellWhenSent(connection.pointee.descriptor)
+        } else {
+            SystemCalls.shutdownWriting(connection.pointee.descriptor)
+        }
+        setInterest(connection, isCut ? [.readable, .writable] : [.readable])
         connection.pointee.waitMark = 0
         connection.pointee.stalledSince = SystemCalls.takenMark(connection.pointee.descriptor)
         wait(connection, .linger)
@@ -64,15 +70,17 @@ extension UnsafeMutablePointer<Reactor> {
         let current = connection.pointee.current
         connection.pointee.current = nil
         if let current { orphan(current, reason, acked) }
-        // A body that only the end of the connection ends would look whole after a plain close. Everywhere
-        // else the client sees that something is missing, and a reset could destroy earlier answers on their
-        // way.
-        if current?.pointee.plan.body == .untilClose {
-            close(connection, hard: true)
-        } else if end.isOurs, holdsAnswer(connection) {
-            linger(connection)
+        // A body that only the end of the connection ends would look whole after a plain close, also where
+        // close_notify is missing: not every client heeds that. Everywhere else it sees that something is
+        // missing.
+        let isCut = current?.pointee.plan.body == .untilClose
+        // What a client has to fear from a plain close is what it sends itself; from a reset, all is lost.
+        let isUnsent =
+            isCut ? SystemCalls.hasUnsent(connection.pointee.descriptor) : holdsAnswer(connection)
+        if end.isOurs, isUnsent {
+            linger(connection, isCut: isCut)
         } else {
-            close(connection, hard: end == .writeTimeout)
+            close(connection, hard: isCut || end == .writeTimeout)
         }
         guard let current else { return }
         switch current.pointee.stage {
@@ -111,6 +119,12 @@ extension UnsafeMutablePointer<Reactor> {
         exchange.pointee.changed.signal()
         exchange.dropSegments()
         exchange.tellGone()
+    }
+
+    /// Nothing is left to wait for, or nobody.
+    func endLinger(_ connection: ConnectionRef) {
+        // Where the answer is whole our side is shut.
+        close(connection, hard: connection.pointee.interest.contains(.writable))
     }
 
     /// Frees the connection's place. Its exchanges must have gone before.

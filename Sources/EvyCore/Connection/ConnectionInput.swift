@@ -311,8 +311,12 @@ extension UnsafeMutablePointer<Reactor> {
             rebasing: pointee.worker.pointee.input.prefix(Worker.receiveMax))
         let received = countReceived(SystemCalls.receive(connection.pointee.descriptor, into: room))
         if received == Int(-EAGAIN) { return }
-        guard received > 0 else { return close(connection) }
+        // A cut waits on: the reset would come ahead of what the client still reads.
+        if received == 0, connection.pointee.interest.contains(.writable) {
+            return setInterest(connection, [.writable])
+        }
+        guard received > 0 else { return endLinger(connection) }
         connection.pointee.waitMark &+= Int64(received)
-        if connection.pointee.waitMark > pointee.settings.lingerBytes { close(connection) }
+        if connection.pointee.waitMark > pointee.settings.lingerBytes { endLinger(connection) }
     }
 }

@@ -128,6 +128,10 @@ extension UnsafeMutablePointer<Reactor> {
     /// The socket has room again. False: the loop was lost.
     func writable(_ connection: ConnectionRef) -> Bool {
         pointee.worker.pointee.connection = connection
+        if connection.pointee.flags.contains(.lingering) {
+            endLinger(connection)
+            return true
+        }
         guard flush(connection) == .drained else {
             guard let exchange = connection.pointee.current else { return true }
             postIfWritable(exchange)

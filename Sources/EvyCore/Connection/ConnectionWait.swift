@@ -146,7 +146,7 @@ extension UnsafeMutablePointer<Reactor> {
             return wait(connection, .linger)
         }
         countTimeout(.linger)
-        close(connection)
+        endLinger(connection)
     }
 
     /// What was waited for is here, only the loop has not come round to it: after a standstill of the process

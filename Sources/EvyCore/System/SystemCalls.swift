@@ -117,6 +117,13 @@ enum SystemCalls {
     /// Bytes that a reset would destroy for certain; what is on its way arrives ahead of it.
     static func hasUnsent(_ fd: Int32) -> Bool { evy_has_unsent(fd) != 0 }
 
+    /// From here on a TCP socket is writable when it holds nothing that is still to be sent.
+    static func tellWhenSent(_ fd: Int32) {
+        var lowest: Int32 = 1
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        _ = setsockopt(fd, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &lowest, size)
+    }
+
     static func localAddress(_ fd: Int32) -> evy_address {
         var address = evy_address()
         _ = evy_socket_name(fd, &address)
