@@ -70,6 +70,18 @@ def test_who_has_not_got_its_answer_yet_does_not_make_room(start):
         assert connection.response().status == 200
 
 
+@pytest.mark.parametrize("count", [1000, 1400, 1850])
+def test_an_answer_is_whole_however_small_the_window_of_its_client_is(serve, count):
+    """The smallest of this system is 1,152 bytes."""
+    server = serve("--quiet", access=False)
+    with Connection(server, rcvbuf=1) as connection:
+        connection.send(raw_request("GET", f"/fixed?n={count}", ["Connection: close"]))
+        server.settled(evy_requests_total=1, evy_requests_active=0)
+        connection.send_lenient(HELLO)
+        assert connection.response().body == pattern(count)
+        assert connection.rest() == b""
+
+
 @pytest.mark.parametrize("how", ["/abort?when=before", "/promise?promise=100&send=3", "/unfinished?length=9"])
 @pytest.mark.parametrize("late", [False, True], ids=["ahead", "behind"])
 def test_the_cut_of_a_later_answer_leaves_an_earlier_one_whole(start, how, late):

@@ -27,9 +27,9 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     /// The kernel has yet to send what a client that goes on sending would get destroyed. It is not asked for
-    /// what any window takes.
+    /// what fits into the segment that every host takes (RFC 9293 section 3.7.1).
     private func holdsAnswer(_ connection: ConnectionRef) -> Bool {
-        !connection.pointee.flags.contains(.peerClosed) && connection.pointee.socketSent > 2048
+        !connection.pointee.flags.contains(.peerClosed) && connection.pointee.socketSent > 536
             && SystemCalls.hasUnsent(connection.pointee.descriptor)
     }
 
