@@ -82,6 +82,21 @@ def test_an_answer_is_whole_however_small_the_window_of_its_client_is(serve, cou
         assert connection.rest() == b""
 
 
+@pytest.mark.parametrize("rest", ["late", "never"])
+def test_a_head_that_is_too_late_leaves_an_earlier_answer_whole(start, rest):
+    """Under TLS a part of its record is all that came."""
+    server = start(header_timeout="500ms")
+    with tlsclient.Client(server).handshake() if server.tls else Connection(server) as client:
+        ask(server, client)
+        request = client.write(HELLO).take() if server.tls else HELLO
+        client.socket.sendall(request[:10])
+        server.settled(**{'evy_timeouts_total{deadline="header"}': 1})
+        if rest == "late":
+            client.socket.sendall(request[10:])
+        assert client.response().body == pattern(SIZE)
+        assert client.is_ended() if server.tls else client.response().status == 408
+
+
 @pytest.mark.parametrize("how", ["/abort?when=before", "/promise?promise=100&send=3", "/unfinished?length=9"])
 @pytest.mark.parametrize("late", [False, True], ids=["ahead", "behind"])
 def test_the_cut_of_a_later_answer_leaves_an_earlier_one_whole(start, how, late):

@@ -165,6 +165,11 @@ extension UnsafeMutablePointer<Reactor> {
     }
 
     private func expireHead(_ connection: ConnectionRef) -> Bool {
+        if connection.pointee.current == nil, !connection.pointee.flags.contains(.proxyHeader) {
+            // A record of it has come in part at most, and the rest may get an earlier answer reset.
+            closeGently(connection)
+            return true
+        }
         guard let exchange = connection.pointee.current, exchange.pointee.stage == .readingHead,
             !connection.pointee.input.isEmpty
         else {
