@@ -139,6 +139,26 @@ def test_a_record_that_is_never_completed_has_the_time_of_a_head(serve, version)
         server.settled(evy_connections_open=0)
 
 
+def test_a_key_update_that_came_in_parts_leaves_its_client_idle(serve):
+    """Two others, whose heads are never completed, show that the time of a head has passed."""
+    server = serve(tls=True, header_timeout="500ms", idle_timeout="600s")
+    with Client(server, VERSION_13) as client:
+        client.handshake().send(raw_request("GET", "/hello"))
+        assert client.response().status == 200
+        before = server.counters()["evy_received_bytes_total"]
+        update = client.update_keys(False).take()
+        client.socket.sendall(update[:10])
+        server.settled(evy_received_bytes_total=before + 10)
+        client.socket.sendall(update[10:])
+        server.settled(evy_received_bytes_total=before + len(update))
+        for _ in range(2):
+            with Connection(server) as slow:
+                slow.send(b"GET / HTTP/1.1\r\n")
+                assert slow.response().status == 408
+        client.send(raw_request("GET", "/hello"))
+        assert client.response().status == 200
+
+
 @VERSIONS
 def test_a_record_that_is_no_tls_in_a_body_is_told_as_broken(serve, version):
     server = serve(tls=True, body="stream")

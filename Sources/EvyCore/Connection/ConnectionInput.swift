@@ -116,7 +116,11 @@ extension UnsafeMutablePointer<Reactor> {
             let isFresh =
                 connection.pointee.wait == .handshake && !connection.pointee.flags.contains(.handshaking)
             let isBegun = connection.pointee.wait == .idle && connection.pointee.holdsRecord
-            if isFresh || isBegun { settle(connection) }
+            // Or that record is whole now, and has carried none.
+            let isOver =
+                connection.pointee.wait == .head && connection.pointee.requests > 0
+                && connection.pointee.current == nil && !connection.pointee.holdsRecord
+            if isFresh || isBegun || isOver { settle(connection) }
             // Something came that was no request, and it looked busy as long.
             if pointee.isAcceptPaused, connection.pointee.isIdle { resumeAccept(idling: connection) }
             return true
