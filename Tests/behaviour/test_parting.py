@@ -6,6 +6,8 @@ import ssl
 import threading
 import time
 
+import pytest
+import tlsclient
 from client import client_context
 from support import PATIENCE, Connection, one_loop, raw_request
 from test_handover import ask_long, loads
@@ -71,6 +73,30 @@ def test_a_handshake_under_way_at_the_stop_comes_to_its_end(serve):
             exchange(raw, incoming, outgoing)
             answer = attempt(lambda: session.read(4096))
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b"\r\nConnection: close\r\n" in answer
+    assert server.command("wait", 0, 5000) == "EVY_OK"
+
+
+@pytest.mark.parametrize(
+    "version, asks",
+    [(tlsclient.VERSION_12, False), (tlsclient.VERSION_13, False), (tlsclient.VERSION_13, True)],
+    ids=["1.2", "1.3", "1.3-asks"],
+)
+def test_who_has_only_shaken_hands_is_not_waited_for(serve, version, asks):
+    """As a connection that has said nothing. A request that comes with the last flight is answered."""
+    server = serve(tls=True, header_timeout="600s", idle_timeout="600s")
+    with tlsclient.Client(server, version) as client:
+        tlsclient.libssl.SSL_do_handshake(client.ssl)
+        hello = client.take()
+        client.socket.sendall(hello[:100])
+        with Connection(server) as other:
+            assert other.alive()
+            assert server.command("stop", 0, GRACE) == "EVY_OK"
+            assert other.rest() == b""
+        client.socket.sendall(hello[100:])
+        client.run(tlsclient.libssl.SSL_do_handshake)
+        if asks:
+            assert client.send(raw_request("GET", "/hello")).response().status == 200
+        assert client.flush().is_ended()
     assert server.command("wait", 0, 5000) == "EVY_OK"
 
 

@@ -120,7 +120,11 @@ extension UnsafeMutablePointer<Reactor> {
             let isOver =
                 connection.pointee.wait == .head && connection.pointee.requests > 0
                 && connection.pointee.current == nil && !connection.pointee.holdsRecord
-            if isFresh || isBegun || isOver { settle(connection) }
+            if isFresh, closesIdle {
+                closeIfIdle(connection)
+            } else if isFresh || isBegun || isOver {
+                settle(connection)
+            }
             // Something came that was no request, and it looked busy as long.
             if pointee.isAcceptPaused, connection.pointee.isIdle { resumeAccept(idling: connection) }
             return true
