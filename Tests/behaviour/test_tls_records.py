@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # test_tls_records - records that TLS allows and hardly anybody sends: cut, split and without end.
 
+import time
+
 import pytest
 from support import (
     FACTOR,
@@ -106,6 +108,45 @@ def test_an_answer_outlives_an_end_of_tls_that_finds_no_room(serve):
         assert client.response().body == pattern(size)
         while client.socket.recv(65536):
             pass
+
+
+def fill_with_answers(server, client):
+    """Asks, with a byte of a head now and then, until the server has no room and reads no more."""
+    while True:
+        asks = b""
+        for _ in range(10):
+            asks += b"".join(client.handshake_record(HELLO_REQUESTED) for _ in range(50)) + client.data(b"x")
+        all_read = received(server) + len(asks)
+        client.socket.sendall(asks)
+        try:
+            wait_until(lambda: received(server) >= all_read, "its reading", patience=0.1 * FACTOR)
+        except AssertionError:
+            return
+
+
+def read_away(client):
+    """What there is. An end raises."""
+    client.socket.settimeout(0.1)
+    try:
+        while client.socket.recv(1 << 20):
+            pass
+        raise Closed()
+    except TimeoutError:
+        client.socket.settimeout(PATIENCE)
+
+
+def test_what_tls_has_to_say_gives_a_head_no_more_time(serve, tmp_path):
+    """A client that fills the socket with answers and reads them, again and again, is never idle."""
+    path = str(tmp_path / "evy.sock")
+    server = serve("--quiet", tls=True, listen=[f"unix:{path}"], header_timeout="2s")
+    with Records(server, VERSION_12, path=path) as client:
+        client.socket.sendall(client.data(b"GET /"))
+        server.settled(evy_tls_handshakes_total=1)
+        start = time.monotonic()
+        with pytest.raises((ConnectionError, Closed)):
+            while time.monotonic() - start < 8 * FACTOR:
+                fill_with_answers(server, client)
+                read_away(client)
 
 
 @VERSIONS
@@ -216,6 +257,10 @@ def test_a_whole_answer_ends_with_close_notify_however_full_the_socket_is(serve,
             wait_until(lambda: len({sent(server), sent(server), sent(server)}) == 1, "a full socket")
             assert client.response().body == pattern(size)
             assert client.is_ended(), size
+
+
+def received(server):
+    return server.counters()["evy_received_bytes_total"]
 
 
 def sent(server):

@@ -63,6 +63,9 @@ struct Connection: ~Copyable {
     /// While it waits for room to write, or is idle: since when the peer has acknowledged nothing. While
     /// lingering: what it had taken when the wait began.
     var stalledSince: Int64 = 0
+    /// When the head that is being read must be complete, 0 where none is. A wait for room to write does not
+    /// put it off.
+    var headDeadline: Int64 = 0
 
     init(index: UInt32) { self.index = index }
 

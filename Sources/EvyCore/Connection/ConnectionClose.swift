@@ -156,6 +156,7 @@ extension UnsafeMutablePointer<Reactor> {
         forgetRest(connection)
         connection.pointee.flags = []
         connection.pointee.wait = .nothing
+        connection.pointee.headDeadline = 0
         loop.pointee.deadlines.remove(connection.pointee.index)
         pointee.table.giveBack(connection)
         leavePlace()

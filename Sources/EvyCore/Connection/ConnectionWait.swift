@@ -23,9 +23,16 @@ extension UnsafeMutablePointer<Reactor> {
             connection.pointee.stalledSince = nowMilliseconds
         case .linger, .unreadBody: milliseconds = settings.lingerTimeout
         }
-        let deadline =
+        var deadline =
             milliseconds < 0 || milliseconds == DeadlineWheel.never
             ? DeadlineWheel.never : nowMilliseconds &+ milliseconds
+        switch wait {
+        case .head:
+            if connection.pointee.headDeadline == 0 { connection.pointee.headDeadline = deadline }
+            deadline = connection.pointee.headDeadline
+        case .write: break
+        case .nothing, .handshake, .idle, .body, .unreadBody, .linger: connection.pointee.headDeadline = 0
+        }
         loop.pointee.deadlines.set(connection.pointee.index, deadline: deadline)
     }
 

@@ -35,6 +35,7 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.requests &+= 1
         // The deadline was this head's: one that begins behind it in the same bytes has its own. And it is no
         // idle connection's any more, whoever serves it.
+        connection.pointee.headDeadline = 0
         if connection.pointee.wait == .head || connection.pointee.wait == .idle {
             connection.pointee.wait = .nothing
         }
