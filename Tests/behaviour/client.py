@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 # client - a strict HTTP/1.1 client over plain or TLS sockets; it forgives a server nothing.
 
+import fcntl
 import json
 import os
 import re
 import socket
 import ssl
 import struct
+import termios
 import time
 
 FACTOR = float(os.environ.get("EVY_TIME_FACTOR", "1"))
@@ -289,6 +291,10 @@ class Connection:
     def state(self):
         """tcpi_state: how far this end is, a number of <netinet/tcp.h>."""
         return self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)[0]
+
+    def unacknowledged(self):
+        """Bytes that the other end's TCP has not got yet (SIOCOUTQ, which has the number of TIOCOUTQ)."""
+        return struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4)))[0]
 
     def peer(self):
         """The other end, of this machine and IPv4: the words of its line in /proc/net/tcp."""

@@ -262,7 +262,7 @@ struct taken {
   evy_req *req;
   int fd;
   long gate;
-  bool half;
+  long half;
 };
 
 static void send_all(int fd, const char *bytes, size_t count) {
@@ -290,19 +290,25 @@ static void echo(int fd) {
   close(fd);
 }
 
-/* Says "taken\n", which is all that it says, and reads from the gate on; the count of bytes is reported. */
+/* Says "taken\n", which is all that it says where half=1, and reads from the gate on; the count of bytes is
+ * reported. half=2: at the gate it says on and on, until it is told that nobody hears it. */
 static void hear_later(void *argument) {
   struct taken *taken = argument;
   char block[70000];
   int64_t n, total = 0;
   send_all(taken->fd, "taken\n", 6);
-  shutdown(taken->fd, SHUT_WR);
+  if (taken->half == 1) {
+    shutdown(taken->fd, SHUT_WR);
+  }
   gate_wait(taken->gate);
+  while (taken->half == 2 && send(taken->fd, "x", 1, MSG_NOSIGNAL) == 1) {
+    sleep_ms(1);
+  }
   while ((n = recv(taken->fd, block, sizeof block, 0)) > 0) {
     total += n;
   }
   close(taken->fd);
-  report_call(taken->req, "heard", n < 0 ? n : total);
+  report_call(taken->req, "heard", total);
   evy_req_release(taken->req);
   free(taken);
 }
@@ -323,7 +329,7 @@ static void echo_later(void *argument) {
   free(taken);
 }
 
-/* /take?how=inline|thread|late|asked&hint=1&half=1&gate=..: an echo on the connection, in the handler, on a
+/* /take?how=inline|thread|late|asked&hint=1&half=..&gate=..: an echo on the connection, in the handler, on a
  * thread of the host, or taken by that thread when the handler has returned; asked: it has asked before. */
 static void take(evy_req *req, const char *query) {
   struct taken *taken = calloc(1, sizeof *taken);
@@ -332,7 +338,7 @@ static void take(evy_req *req, const char *query) {
     abort();
   }
   query_text(query, "how", how, sizeof how);
-  *taken = (struct taken){req, -1, query_number(query, "gate", -1), query_number(query, "half", 0) != 0};
+  *taken = (struct taken){req, -1, query_number(query, "gate", -1), query_number(query, "half", 0)};
   if (query_number(query, "hint", 0) != 0) {
     evy_inform(req, 103, NULL, 0);
   }
@@ -349,7 +355,7 @@ static void take(evy_req *req, const char *query) {
   report_call(req, "respond", evy_respond(req, 200, NULL, NULL, 0, NULL, 0));
   int again = 0;
   report_call(req, "take-again", evy_req_take_socket(req, &again));
-  if (taken->half && taken->fd >= 0) {
+  if (taken->half != 0 && taken->fd >= 0) {
     evy_req_retain(req);
     start_thread(hear_later, taken);
   } else if (strcmp(how, "inline") == 0 || taken->fd < 0) {

@@ -132,6 +132,21 @@ def test_who_has_only_said_its_last_byte_still_hears_all_of_the_client(either):
     assert figures(server)["stats"]["body_in"] == count + 1
 
 
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_host_that_speaks_to_nobody_still_hears_all_of_the_client(either, how):
+    """As from a socket of its own: it writes on, and then reads what was sent before the client left."""
+    server, count = either(), 300_000
+    with Connection(server) as connection, Connection(server) as other:
+        take(connection, "how=thread&half=2&gate=1", b"A")
+        connection.send(bytes(count))
+        wait_until(lambda: connection.unacknowledged() == 0, "its way to the server")
+        getattr(connection, how)()
+        assert other.alive() and other.alive()
+        server.command("open", 1)
+        assert server.expect("call", step="heard")["result"] == count + 1
+    server.settled(evy_connections_open=0)
+
+
 @pytest.mark.parametrize("behind", [b"", b"A"], ids=["socket", "pumped"])
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_the_host_hears_that_the_client_left(either, how, behind):

@@ -101,6 +101,7 @@ extension UnsafeMutablePointer<Reactor> {
     func sendFailed(_ connection: ConnectionRef, _ error: Int) -> Flushed {
         switch Int32(truncatingIfNeeded: error) {
         case EAGAIN: return block(connection, progressed: false)
+        case EPIPE where silenceHost(connection), ECONNRESET where silenceHost(connection): return .drained
         case EPIPE: fail(connection, .clientClosed)
         case EPROTO where connection.pointee.tls != nil: fail(connection, .protocolError)
         case ECONNRESET, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH: fail(connection, .clientReset)

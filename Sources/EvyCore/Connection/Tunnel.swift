@@ -87,7 +87,7 @@ extension UnsafeMutablePointer<Reactor> {
     func peerReady(_ connection: ConnectionRef, _ events: EventSet) -> Bool {
         guard let tunnel = connection.pointee.tunnel else { return true }
         pointee.worker.pointee.connection = connection
-        if events.contains(.error), !events.contains(.readable) {
+        if events.contains(.error), events.isDisjoint(with: [.readable, .hangUp]) {
             fail(connection, .clientReset)
             return true
         }
@@ -202,6 +202,27 @@ extension UnsafeMutablePointer<Reactor> {
             loop.pointee.poll.remove(tunnel.pointee.descriptor)
         }
         return settleTunnel(tunnel, connection)
+    }
+
+    /// The client hears no more. What it sent before is still the host's, which learns when it writes on: as
+    /// from a socket of its own. False: no host has the connection.
+    @inline(never)
+    func silenceHost(_ connection: ConnectionRef) -> Bool {
+        guard let tunnel = connection.pointee.tunnel, let exchange = connection.pointee.current,
+            connection.pointee.firstUnsent == nil
+        else { return false }
+        exchange.withLock {
+            exchange.pointee.out.clear(keepingCapacity: 0)
+            exchange.pointee.sending.clear(keepingCapacity: 0)
+        }
+        connection.pointee.backlog.clear(keepingCapacity: 0)
+        connection.pointee.tls?.pointee.backlog.clear(keepingCapacity: 0)
+        connection.pointee.tls?.pointee.plainInFlight = 0
+        pointee.worker.pointee.batch.clear(keepingCapacity: Worker.batchMax * 2)
+        tunnel.pointee.isHostDone = true
+        SystemCalls.shutdownReading(tunnel.pointee.descriptor)
+        watchWriting(connection, false)
+        return true
     }
 
     // MARK: What comes next
