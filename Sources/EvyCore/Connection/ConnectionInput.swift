@@ -188,16 +188,18 @@ extension UnsafeMutablePointer<Reactor> {
         // The handler met the end of its connection in a call, and its hooks are still to run elsewhere: the
         // place may be another's next.
         if connection.pointee.descriptor < 0 { return true }
-        if position < count {
-            connection.pointee.input.append(UnsafeRawBufferPointer(rebasing: window[position...]))
-            // Without these bytes what follows would mean something else.
-            if connection.pointee.input.failed {
-                fail(connection, .io)
-                return true
-            }
-        }
+        guard keepRest(connection, window[position...]) else { return true }
         notePipeline(connection, served: connection.pointee.requests &- before)
         return flushAndSettle(connection)
+    }
+
+    /// Input for later. False: there is no memory, and the connection has ended: without these bytes what
+    /// follows would mean something else.
+    private func keepRest(_ connection: ConnectionRef, _ rest: Slice<UnsafeRawBufferPointer>) -> Bool {
+        if rest.isEmpty { return true }
+        connection.pointee.input.append(UnsafeRawBufferPointer(rebasing: rest))
+        if connection.pointee.input.failed { fail(connection, .io) }
+        return connection.pointee.descriptor >= 0
     }
 
     /// Old clients send a line end behind a body, for which a server should have no answer (RFC 9112 section

@@ -31,8 +31,8 @@ extension UnsafeMutablePointer<Exchange> {
         return pointee.environ.forwarded
     }
 
-    /// What a trusted proxy says cannot be read: its client has broken the list, or there is no memory. Without
-    /// it the request would look like the proxy's own.
+    /// What a trusted proxy says cannot be read: its client has broken the list, or there is no memory.
+    /// Without it the request would look like the proxy's own.
     @inline(never)
     func forwardedFault() -> HTTPError? {
         withLock {
