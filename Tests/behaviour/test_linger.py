@@ -25,8 +25,8 @@ def ask(server, connection, request=LARGE, active=0):
     """All of the answer is with the kernel, and most of it waits there."""
     before = server.counters()["evy_sent_bytes_total"]
     connection.send(request)
-    server.settled(evy_requests_active=active)
     wait_until(lambda: server.counters()["evy_sent_bytes_total"] - before > SIZE, "the answer's way")
+    server.settled(evy_requests_active=active)
 
 
 def test_a_request_behind_the_last_one_leaves_its_answer_whole(start):
