@@ -117,7 +117,7 @@ def test_half_closes_are_passed_on(serve):
 
 def test_who_has_only_said_its_last_byte_still_hears_all_of_the_client(either):
     """More than the pair of sockets holds, and no more than the library does: the end is seen behind it."""
-    server, count = either(), 300_000
+    server, count = either(), 250_000
     with Connection(server) as connection, Connection(server) as other:
         take(connection, "how=thread&half=1&gate=1", b"A")
         assert connection.rest() == b""
@@ -135,7 +135,7 @@ def test_who_has_only_said_its_last_byte_still_hears_all_of_the_client(either):
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_a_host_that_speaks_to_nobody_still_hears_all_of_the_client(either, how):
     """As from a socket of its own: it writes on, and then reads what was sent before the client left."""
-    server, count = either(), 300_000
+    server, count = either(), 250_000
     with Connection(server) as connection, Connection(server) as other:
         take(connection, "how=thread&half=2&gate=1", b"A")
         connection.send(bytes(count))
