@@ -141,7 +141,13 @@ def test_a_place_is_free_once_the_last_answer_was_taken(serve, places):
         assert reader.response().body == pattern(SIZE)
         assert newcomer.response().status == 200
         assert server.counters()["evy_accept_pauses_total"] == 1
-    for connection in (*busy, newcomer):
+        newcomer.send(raw_request("GET", "/gate?id=1"))
+        server.settled(evy_requests_active=places)
+        another = Connection(server).send(HELLO)
+        server.settled(evy_accept_pauses_total=2)
+        server.command("open", 1)
+        assert another.response().status == 200
+    for connection in (*busy, newcomer, another):
         connection.close()
 
 
@@ -169,6 +175,16 @@ def test_a_cut_that_only_a_reset_shows_leaves_an_earlier_answer_whole(start, mor
         assert connection.response().body == pattern(SIZE)
         assert connection.ending()[1] == "reset"
     server.settled(evy_connections_open=0)
+
+
+def test_a_cut_that_only_a_reset_shows_is_one_at_the_end_of_a_grace_as_well(start):
+    """Whether or not what stands ahead of it has been read by then."""
+    server = start(linger_timeout="600s")
+    with Connection(server) as connection:
+        ask(server, connection, LARGE + raw_request("GET", "/unfinished", version="1.0"))
+        assert server.command("stop", 0, 1) == "EVY_OK"
+        assert server.command("wait", 0, PATIENCE * 1000) == "EVY_OK"
+        assert connection.ending()[1] == "reset"
 
 
 def test_a_cut_behind_the_end_of_its_client_leaves_an_earlier_answer_whole(start):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # test_tls_records - records that TLS allows and hardly anybody sends: cut, split and without end.
 
+import contextlib
 import time
 
 import pytest
@@ -198,6 +199,51 @@ def test_a_key_update_that_came_in_parts_leaves_its_client_idle(serve):
                 assert slow.response().status == 408
         client.send(raw_request("GET", "/hello"))
         assert client.response().status == 200
+
+
+def test_records_without_a_request_do_not_put_off_the_end_of_an_idle_client(serve):
+    server = serve(tls=True, header_timeout="600s", idle_timeout="1s")
+    with Records(server, VERSION_12) as client:
+        client.send(raw_request("GET", "/hello"))
+        assert client.response().status == 200
+
+        def count():
+            return server.counters()["evy_received_bytes_total"]
+
+        def is_over():
+            return server.counters()["evy_connections_open"] == 0
+
+        received, start = count(), time.monotonic()
+
+        while not is_over():
+            assert time.monotonic() - start < PATIENCE, "each of them puts it off"
+            empty = client.record(DATA, b"")
+            for part in (empty[:7], empty[7:]):
+                received += len(part)
+                with contextlib.suppress(OSError):
+                    client.socket.sendall(part)
+                wait_until(lambda: is_over() or count() == received, "its way to the server")
+            time.sleep(0.1)  # so that there are not 32 of them: OpenSSL takes no more in a row
+    assert server.counters()['evy_timeouts_total{deadline="idle"}'] == 1
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+def test_a_stop_waits_for_no_record_that_has_carried_nothing(serve, requests):
+    server = serve("--quiet", tls=True, header_timeout="600s", idle_timeout="600s")
+    with Records(server, VERSION_12) as client:
+        for _ in range(requests):
+            client.send(raw_request("GET", "/hello"))
+            assert client.response().status == 200
+        server.settled(evy_tls_handshakes_total=1, evy_requests_active=0)
+        empty = client.record(DATA, b"")
+        before = server.counters()["evy_received_bytes_total"]
+        client.socket.sendall(empty[:7])
+        server.settled(evy_received_bytes_total=before + 7)
+        assert server.command("stop", 0, -1) == "EVY_OK"
+        with pytest.raises(OSError):
+            Connection(server)
+        client.socket.sendall(empty[7:])
+        assert server.command("wait", 0, PATIENCE * 1000) == "EVY_OK"
 
 
 @VERSIONS

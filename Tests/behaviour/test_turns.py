@@ -3,11 +3,12 @@
 
 import contextlib
 import re
+import socket
 import subprocess
 import threading
 
 import pytest
-from support import Connection, pattern, raw_request
+from support import PATIENCE, Connection, pattern, raw_request
 
 KIB, MIB = 1 << 10, 1 << 20
 SIZE = 4 * MIB
@@ -117,3 +118,18 @@ def test_what_comes_behind_a_body_is_no_larger_a_share(turns, framing, is_secure
     with turns.going_on():
         assert [client.response().status for _ in range(1501)] == [200] * 1501
         client.close()
+
+
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
+def test_an_end_behind_what_waits_for_its_turn_is_heard(serve, is_secure):
+    """Requests behind a body wait with us, and meanwhile nothing is read."""
+    server = serve(tls=is_secure or None)
+    with Connection(server) as connection:
+        connection.send(raw_request("POST", "/buffered", ["Content-Length: 1"]))
+        server.settled(evy_requests_total=1)
+        hello = raw_request("GET", "/hello")
+        connection.send(b"x" + hello * 300 + raw_request("GET", f"/until-gone?ms={PATIENCE * 1000}"))
+        assert [connection.response().status for _ in range(301)] == [200] * 301
+        server.expect("call", step="waiting")
+        socket.socket.shutdown(connection.socket, socket.SHUT_WR)
+        assert server.expect("call", step="gone")["result"] == 2

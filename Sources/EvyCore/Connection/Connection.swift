@@ -13,7 +13,7 @@ struct Connection: ~Copyable {
     enum Wait: UInt8 { case nothing, handshake, head, idle, body, unreadBody, write, linger }
 
     struct Flags: OptionSet {
-        let rawValue: UInt16
+        let rawValue: UInt8
         static let handshaking = Flags(rawValue: 1)
         static let peerClosed = Flags(rawValue: 2)  // its FIN was seen
         static let closing = Flags(rawValue: 4)  // close when all output is taken
@@ -22,7 +22,6 @@ struct Connection: ~Copyable {
         static let proxyHeader = Flags(rawValue: 32)  // its PROXY protocol header is still to come
         static let pipelines = Flags(rawValue: 64)  // so many requests at a time that others would wait
         static let headAhead = Flags(rawValue: 128)  // ahead of a large body, in a packet of its own
-        static let blankLine = Flags(rawValue: 256)  // one came behind the last request
     }
 
     let index: UInt32
@@ -32,6 +31,8 @@ struct Connection: ~Copyable {
     var flags: Flags = []
     var wait = Wait.nothing
     var listener: UInt16 = 0
+    /// Bytes of a line end that came behind the last request, and has begun no other.
+    var passedOver: UInt8 = 0
     var requests: UInt32 = 0
     var peer = evy_address()
     var local = evy_address()
@@ -66,6 +67,9 @@ struct Connection: ~Copyable {
     /// When the head that is being read must be complete, 0 where none is. A wait for room to write does not
     /// put it off.
     var headDeadline: Int64 = 0
+    /// When the connection has been idle for too long, 0 since its last request was read. What carries none
+    /// does not put it off.
+    var idleDeadline: Int64 = 0
 
     init(index: UInt32) { self.index = index }
 
@@ -81,7 +85,7 @@ struct Connection: ~Copyable {
     var holdsRecord: Bool { tls?.pointee.session.holdsInput ?? false }
     var isIdle: Bool {
         current == nil && isDrained && input.isEmpty && !holdsRecord
-            && flags.isSubset(of: [.proxyHeader, .pipelines, .headAhead, .blankLine])
+            && flags.isSubset(of: [.proxyHeader, .pipelines, .headAhead])
     }
 }
 

@@ -54,6 +54,8 @@ extension UnsafeMutablePointer<Reactor> {
     /// The connection broke, or is cut: its exchanges learn why, and their hooks will run.
     func fail(_ connection: ConnectionRef, _ end: ExchangeEnd) {
         guard connection.pointee.descriptor >= 0 else { return }
+        // Its exchanges know already; how it ends was decided with them.
+        if connection.pointee.flags.contains(.lingering) { return endLinger(connection) }
         bookTornFlight(connection)
         let acked = SystemCalls.bytesAcked(connection.pointee.descriptor)
         let reason: ExchangeEnd =
@@ -157,6 +159,8 @@ extension UnsafeMutablePointer<Reactor> {
         connection.pointee.flags = []
         connection.pointee.wait = .nothing
         connection.pointee.headDeadline = 0
+        connection.pointee.idleDeadline = 0
+        connection.pointee.passedOver = 0
         loop.pointee.deadlines.remove(connection.pointee.index)
         pointee.table.giveBack(connection)
         leavePlace()

@@ -66,7 +66,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// The rest of what was received is for the next turn: the socket has room, so epoll says so at once.
     private func yield(_ connection: ConnectionRef) {
         wait(connection, .write)
-        setInterest(connection, [.writable])
+        setInterest(connection, connection.pointee.interest.subtracting(.readable).union(.writable))
     }
 
     /// Sees to the next turn's share.
@@ -118,9 +118,9 @@ extension UnsafeMutablePointer<Reactor> {
             let isBegun = connection.pointee.wait == .idle && connection.pointee.holdsRecord
             // Or that record is whole now, and has carried none.
             let isOver =
-                connection.pointee.wait == .head && connection.pointee.requests > 0
-                && connection.pointee.current == nil && !connection.pointee.holdsRecord
-            if isFresh, closesIdle {
+                connection.pointee.wait == .head && connection.pointee.current == nil
+                && !connection.pointee.holdsRecord
+            if isFresh || isOver, closesIdle {
                 closeIfIdle(connection)
             } else if isFresh || isBegun || isOver {
                 settle(connection)
@@ -158,7 +158,7 @@ extension UnsafeMutablePointer<Reactor> {
                     return finishRefusal(exchange)
                 }
                 if !isComplete {
-                    if isBlankLine(window[position...]), passOver(exchange) { position = count }
+                    if passOver(exchange, window[position...]) { position = count }
                     break
                 }
             }
@@ -204,11 +204,11 @@ extension UnsafeMutablePointer<Reactor> {
 
     /// Old clients send a line end behind a body, for which a server should have no answer (RFC 9112 section
     /// 2.2): the connection stays idle. Once; after that it is the begin of a head, which has its time.
-    private func passOver(_ exchange: ExchangeRef) -> Bool {
+    private func passOver(_ exchange: ExchangeRef, _ bytes: Slice<UnsafeRawBufferPointer>) -> Bool {
         guard let connection = exchange.pointee.connection, connection.pointee.requests > 0,
-            !connection.pointee.flags.contains(.blankLine)
+            connection.pointee.passedOver == 0, isBlankLine(bytes)
         else { return false }
-        connection.pointee.flags.insert(.blankLine)
+        connection.pointee.passedOver = UInt8(truncatingIfNeeded: bytes.count)
         connection.pointee.current = nil
         letGo(exchange)
         return true

@@ -44,6 +44,8 @@ extension UnsafeMutablePointer<Reactor> {
     /// whoever does is served when a connection ends or idles (see resumeAccept).
     @inline(never)
     func findPlace(for listener: Listener) -> Berth? {
+        let hasLooked = pointee.looksAgain
+        pointee.looksAgain = false
         guard SystemCalls.hasNewcomer(listener.descriptor) else { return nil }
         let hasOthers = pointee.settings.sharesListeners
         if hasOthers, let other = pointee.delegate.loopWithPlace() { return Berth(home: other) }
@@ -53,7 +55,7 @@ extension UnsafeMutablePointer<Reactor> {
             return Berth(home: self, victim: victim)
         }
         pointee.isAcceptPaused = true
-        if !pointee.looksAgain { pointee.counters.add(.acceptPauses) }
+        if !hasLooked { pointee.counters.add(.acceptPauses) }
         watchListeners(false)
         // Nothing tells when the kernel has sent the last of an answer, nor of an idle one further on.
         pointee.looksAgain = isOwed || pointee.table.capacity > Int(Self.looksForIdle)

@@ -30,8 +30,12 @@ extension UnsafeMutablePointer<Reactor> {
         case .head:
             if connection.pointee.headDeadline == 0 { connection.pointee.headDeadline = deadline }
             deadline = connection.pointee.headDeadline
+        case .idle:
+            connection.pointee.headDeadline = 0
+            if connection.pointee.idleDeadline == 0 { connection.pointee.idleDeadline = deadline }
+            deadline = connection.pointee.idleDeadline
         case .write: break
-        case .nothing, .handshake, .idle, .body, .unreadBody, .linger: connection.pointee.headDeadline = 0
+        case .nothing, .handshake, .body, .unreadBody, .linger: connection.pointee.headDeadline = 0
         }
         loop.pointee.deadlines.set(connection.pointee.index, deadline: deadline)
     }

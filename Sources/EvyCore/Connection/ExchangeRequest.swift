@@ -36,15 +36,14 @@ extension UnsafeMutablePointer<Reactor> {
         // The deadline was this head's: one that begins behind it in the same bytes has its own. And it is no
         // idle connection's any more, whoever serves it.
         connection.pointee.headDeadline = 0
+        connection.pointee.idleDeadline = 0
         if connection.pointee.wait == .head || connection.pointee.wait == .idle {
             connection.pointee.wait = .nothing
         }
         identify(exchange, connection)
         exchange.pointee.wireReceived = UInt64(byteCount)
-        if connection.pointee.flags.contains(.blankLine) {
-            connection.pointee.flags.remove(.blankLine)
-            exchange.pointee.wireReceived &+= UInt64(HTTP1HeadParser.blankLineBytes)
-        }
+        exchange.pointee.wireReceived &+= UInt64(connection.pointee.passedOver)
+        connection.pointee.passedOver = 0
         let framing = exchange.pointee.head.framing
         let settings = pointee.settings
         exchange.pointee.bodyMode = buffers(exchange.pointee.head) ? .buffer : .pull

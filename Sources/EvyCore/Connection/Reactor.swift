@@ -152,8 +152,8 @@ extension UnsafeMutablePointer<Reactor> {
         exchange.pointee.magic = Exchange.magicAlive
         exchange.pointee.connection = connection
         exchange.pointee.descriptor = connection.pointee.descriptor
-        if connection.pointee.flags.contains(.blankLine) {
-            exchange.pointee.parser = HTTP1HeadParser(blankLinesBefore: 1)
+        if connection.pointee.passedOver > 0 {
+            exchange.pointee.parser = HTTP1HeadParser(blankLineBytes: connection.pointee.passedOver)
         }
         pointee.unfinished += 1
         connection.pointee.current = exchange

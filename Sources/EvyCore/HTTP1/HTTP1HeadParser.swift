@@ -21,7 +21,7 @@ struct HTTP1HeadParser: BitwiseCopyable {
 
     private var phase: Phase = .beforeRequestLine
     private var blankLines: UInt8 = 0
-    private let blankLinesBefore: UInt8
+    private let blankLineBytes: UInt8
     private var isResumed = false
     /// May the next line be a folded continuation of the field before it?
     private var canFold = false
@@ -38,12 +38,11 @@ struct HTTP1HeadParser: BitwiseCopyable {
 
     /// RFC 9112 section 2.2: a server should ignore at least one empty line before the request line.
     private static let blankLinesMax: UInt8 = 2
-    static let blankLineBytes = 2
 
-    /// So many empty lines came ahead of the first byte that parse will get.
-    init(blankLinesBefore: UInt8 = 0) {
-        self.blankLinesBefore = blankLinesBefore
-        blankLines = blankLinesBefore
+    /// An empty line of so many bytes came ahead of the first byte that parse will get; 0: none.
+    init(blankLineBytes: UInt8 = 0) {
+        self.blankLineBytes = blankLineBytes
+        blankLines = blankLineBytes > 0 ? 1 : 0
     }
 
     /// What is known of the request line, for the log line of a refusal. Hostile bytes are still in it.
@@ -59,7 +58,7 @@ struct HTTP1HeadParser: BitwiseCopyable {
         isResumed = true
         guard try run(bytes, limits, laxness, &fields, &head) else { return false }
         if wasResumed {
-            self = HTTP1HeadParser(blankLinesBefore: blankLinesBefore)
+            self = HTTP1HeadParser(blankLineBytes: blankLineBytes)
             guard try run(bytes, limits, laxness, &fields, &head) else { return false }
         }
         try rules.decide(into: &head, limits: limits, laxness: laxness)
@@ -183,8 +182,7 @@ extension HTTP1HeadParser {
 
 extension HTTP1HeadParser {
     private func headMax(_ limits: HTTPLimits) -> Int {
-        min(limits.headerBytesMax, HTTPLimits.headerBytesCeiling)
-            &- Int(blankLinesBefore) &* Self.blankLineBytes
+        min(limits.headerBytesMax, HTTPLimits.headerBytesCeiling) &- Int(blankLineBytes)
     }
 
     /// The next complete line without its end, or nil when it is not complete yet. Refuses every byte no
