@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ends.c - how servers end and wake in the hands of their host; prints "ready PORT" where a client is needed,
 // then what it saw.
-//   ends freed-lent | freed-unmanned | freed-late | woken-next | late-step | run-waited |
+//   ends freed-lent | freed-unmanned | freed-late | lent-late | woken-next | late-step | run-waited |
 //        stopped-beside-task | stepped-wait | timer-chain
 #include <evy.h>
 #include <pthread.h>
@@ -130,6 +130,20 @@ static void freed_lent(void) { free_on_lent_thread("lent_threads=true"); }
 
 /* The same where no thread ever came to the second loop. */
 static void freed_unmanned(void) { free_on_lent_thread("lent_threads=true loops=2"); }
+
+/* A thread comes when the first loop has ended, and nobody has come to the second. */
+static void lent_late(void) {
+  make("lent_threads=true loops=2");
+  must(evy_server_start(server) == EVY_OK, "start");
+  pthread_t first = start(work);
+  await_threads(1);
+  evy_server_stop(server, 0);
+  pthread_join(first, NULL);
+  must(evy_server_work(server) == EVY_OK, "work");
+  must(evy_server_wait(server, 5000) == EVY_OK, "it was sent to a loop that had ended");
+  evy_server_free(server);
+  printf("drops %d\n", drops);
+}
 
 /* Blocks until another thread has the loop. */
 static void hand_over(void *user) {
@@ -263,7 +277,7 @@ int main(int argc, char **argv) {
     const char *name;
     void (*run)(void);
   } modes[] = {{"freed-lent", freed_lent}, {"freed-late", freed_late},
-               {"freed-unmanned", freed_unmanned},
+               {"freed-unmanned", freed_unmanned}, {"lent-late", lent_late},
                {"woken-next", woken_next}, {"late-step", late_step},
                {"run-waited", run_waited}, {"stopped-beside-task", stopped_beside_task},
                {"stepped-wait", stepped_wait}, {"timer-chain", timer_chain}};

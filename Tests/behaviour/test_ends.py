@@ -79,6 +79,10 @@ def test_a_loop_that_no_thread_came_to_has_no_clients_and_is_no_burden(ends):
     assert lent.end() == {"drops": 1}
 
 
+def test_a_thread_that_comes_behind_a_stop_ends_what_has_not_ended(ends):
+    assert ends("lent-late").end() == {"drops": 1}
+
+
 def test_a_server_stays_for_a_function_that_outlasts_its_loop(ends):
     """Its threads had all gone once, ten seconds after they idled: it was let go of then, as if it had ended.
     AddressSanitizer sees what the function returns to."""

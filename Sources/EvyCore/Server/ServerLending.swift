@@ -15,8 +15,9 @@ extension Server {
             guard !isMember else {
                 throw ServerError(kind: .state, text: "a handler's thread is the server's already")
             }
-            let needs = loops.map { (-$0.crew.need, $0.lentCount, $0) }
-            let neediest = needs.min { ($0.0, $0.1) < ($1.0, $1.1) }?.2 ?? loops[0]
+            // Who comes behind a stop ends a loop that nobody else has come to.
+            let needs = loops.map { ($0.crew.hasEnded ? 1 : 0, -$0.crew.need, $0.lentCount, $0) }
+            let neediest = needs.min { ($0.0, $0.1, $0.2) < ($1.0, $1.1, $1.2) }?.3 ?? loops[0]
             neediest.lentCount += 1
             neediest.isManned.store(true, ordering: .relaxed)
             return neediest
