@@ -73,7 +73,7 @@ private func field(_ line: ArraySlice<UInt8>) -> Field {
 }
 
 private let hopByHop = [
-    "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+    "connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade",
 ]
 
 private func isSame(_ one: Field, _ other: Field) -> Bool {
