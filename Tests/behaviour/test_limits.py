@@ -201,6 +201,12 @@ def test_a_connection_that_falls_idle_at_the_limit_makes_room_for_who_waits(serv
     server.settled(evy_connections_evicted_total=1)
 
 
+def test_no_head_is_so_large_that_each_byte_of_it_costs(serve):
+    """What has come is copied with each byte that comes: at 16 MiB that took a millisecond."""
+    with pytest.raises(RuntimeError, match="1048577 is not between 64 and 1048576"):
+        serve(max_header_size="1048577")
+
+
 def test_the_size_of_a_head_does_not_depend_on_how_it_is_cut(serve):
     """The line end behind a body counts with it, also where it came alone."""
     server = serve(max_header_size="1000")

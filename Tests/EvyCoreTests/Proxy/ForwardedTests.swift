@@ -47,6 +47,18 @@ func theFirstUntrustedAddressFromTheRightCounts(list: String, client: String?, h
     #expect(path(list) == ForwardedPath(client: client.flatMap(address), hopCount: hopCount))
 }
 
+/// The client may have written thousands of entries, and each rule is asked about each that is looked at.
+@Test func nothingBeyondTheFirstUntrustedAddressIsLookedAt() {
+    var looked = 0
+    let list = String(repeating: "10.0.0.1,", count: 1000) + "192.0.2.1,10.0.0.2"
+    let path = Forwarded.path(Array(list.utf8).span.bytes) {
+        looked += 1
+        return isTrusted($0)
+    }
+    #expect(path == ForwardedPath(client: address("192.0.2.1"), hopCount: 2))
+    #expect(looked == 2)
+}
+
 @Test func anEntryIsPickedByTheNumberOfTrustedProxies() {
     #expect(entry("a, b, c", 1) == "c" && entry("a, b, c", 2) == "b" && entry("a, b, c", 3) == "a")
     #expect(entry("a, b, c", 9) == "a" && entry("https", 2) == "https" && entry("", 1) == "")
