@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# test_cli_descriptors - standard descriptors that are closed when the command line begins.
+# test_cli_descriptors - standard ones that are closed at the begin, and none that reloads leave open.
 
 import itertools
 import os
@@ -73,3 +73,59 @@ def test_closed_standard_descriptors(tmp_path, closed, extra):
 
 def pid_in(path):
     return int(path.read_text() or 0) if path.exists() else None
+
+
+def open_count(*pids):
+    return [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
+
+
+def wait_until_closed(counts, pids):
+    """Until there are no more descriptors than that: one is open for as long as a line of the log takes."""
+    wait_until(
+        lambda: all(now <= then for now, then in zip(open_count(*pids()), counts, strict=True)),
+        lambda: f"{counts} descriptors, not {open_count(*pids())}",
+    )
+
+
+def test_reloads_leave_nothing_open(evy_cli):
+    run = evy_cli("--access-logfile", "access", "--status-bind", "127.0.0.1:0", "-w", 2)
+
+    assert run.urls
+
+    def reload(turn):
+        run.signal(signal.SIGHUP)
+        run.err.expect("INFO. reloaded", turn)
+        run.err.expect("ended: exit status 0", 2 * turn)
+
+    def pids():
+        return run.pid, run.workers()[0]
+
+    reload(1)
+    counts = open_count(*pids())
+    for turn in range(2, 5):
+        reload(turn)
+    wait_until_closed(counts, pids)
+
+
+def test_reloads_to_other_logs_leave_nothing_open(evy_cli):
+    config = evy_cli.folder / "settings.py"
+
+    def name(turn):
+        config.write_text(f"errorlog = 'errors{turn}'\naccesslog = 'access{turn}'\n")
+        return evy_cli.folder / f"errors{turn}"
+
+    name(0)
+    run = evy_cli("-c", "settings.py")
+    assert run.get().body == b"Hello"
+
+    def reload(turn):
+        errors = name(turn)
+        run.signal(signal.SIGHUP)
+        over = "ended: exit status 0"
+        wait_until(lambda: errors.exists() and over in errors.read_text(), "the old worker's end")
+
+    reload(1)
+    counts = open_count(run.pid)
+    for turn in range(2, 5):
+        reload(turn)
+    wait_until_closed(counts, lambda: [run.pid])

@@ -195,48 +195,6 @@ def test_hup_brings_new_certificates_and_a_new_environment(evy_cli, pairs):
     assert body == b"['ONE']" and second != first
 
 
-def least_open(pid):
-    """Descriptors that are there for longer than it takes to write a line of the log."""
-    return min(len(os.listdir(f"/proc/{pid}/fd")) for _ in range(50))
-
-
-def test_reloads_leave_nothing_open(evy_cli):
-    run = evy_cli("--access-logfile", "access", "--status-bind", "127.0.0.1:0", "-w", 2)
-
-    assert run.urls
-
-    def open_count(turn):
-        run.signal(signal.SIGHUP)
-        run.err.expect("INFO. reloaded", turn)
-        run.err.expect("ended: exit status 0", 2 * turn)
-        return least_open(run.pid), least_open(run.workers()[0])
-
-    counts = [open_count(turn) for turn in range(1, 5)]
-    assert len(set(counts)) == 1, counts
-
-
-def test_reloads_to_other_logs_leave_nothing_open(evy_cli):
-    config = evy_cli.folder / "settings.py"
-
-    def name(turn):
-        config.write_text(f"errorlog = 'errors{turn}'\naccesslog = 'access{turn}'\n")
-        return evy_cli.folder / f"errors{turn}"
-
-    name(0)
-    run = evy_cli("-c", "settings.py")
-    assert run.get().body == b"Hello"
-
-    def open_count(turn):
-        errors = name(turn)
-        run.signal(signal.SIGHUP)
-        over = "ended: exit status 0"
-        wait_until(lambda: errors.exists() and over in errors.read_text(), "the old worker's end")
-        return least_open(run.pid)
-
-    counts = [open_count(turn) for turn in range(1, 5)]
-    assert len(set(counts)) == 1, counts
-
-
 def test_usr1_opens_the_logs_anew(evy_cli):
     run = evy_cli("--access-logfile", "access", "--error-logfile", "errors", "-w", 2, "--capture-output")
     access, errors = run.folder / "access", run.folder / "errors"
