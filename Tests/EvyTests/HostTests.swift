@@ -100,8 +100,14 @@ extension Duration {
 
 /// The host's own work: a tick every 100 ms.
 private final class Ticker: Sendable {
+    private struct Tick: Sendable {
+        let instant = ContinuousClock.now
+        /// How long this thread has been ready to run, in all, and had no processor.
+        let queued = ProcessState.queuedTime
+    }
+
     private let isOver = Atomic<Bool>(false)
-    private let ticks = Collector<ContinuousClock.Instant>()
+    private let ticks = Collector<Tick>()
     private let thread = Mutex<pthread_t>(0)
 
     init() throws {
@@ -109,7 +115,7 @@ private final class Ticker: Sendable {
             var next = timespec()
             clock_gettime(CLOCK_MONOTONIC, &next)
             while !isOver.load(ordering: .relaxed) {
-                ticks.add(.now)
+                ticks.add(Tick())
                 next.tv_nsec += 100_000_000
                 if next.tv_nsec >= 1_000_000_000 {
                     next.tv_sec += 1
@@ -117,16 +123,18 @@ private final class Ticker: Sendable {
                 }
                 clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, nil)
             }
-            ticks.add(.now)
+            ticks.add(Tick())
         }
         thread.withLock { $0 = started }
     }
 
-    /// The times from each tick to the next.
+    /// The times from each tick to the next, but those in which the processors were others'.
     func end() -> [Duration] {
         isOver.store(true, ordering: .relaxed)
         pthread_join(thread.withLock { $0 }, nil)
-        return zip(ticks.all, ticks.all.dropFirst()).map { $0.duration(to: $1) }
+        return zip(ticks.all, ticks.all.dropFirst()).map {
+            $0.instant.duration(to: $1.instant) - ($1.queued - $0.queued)
+        }
     }
 }
 

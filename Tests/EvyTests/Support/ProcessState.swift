@@ -32,6 +32,17 @@ enum ProcessState {
         }
     }
 
+    /// How long the calling thread has waited for a processor, in all, as /proc tells it.
+    static var queuedTime: Duration {
+        guard let file = fopen("/proc/thread-self/schedstat", "r") else { return .zero }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 128)
+        guard fgets(&line, Int32(line.count), file) != nil else { return .zero }
+        let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let words = text.split(separator: " ")
+        return words.count < 2 ? .zero : .nanoseconds(Int64(words[1]) ?? 0)
+    }
+
     private static func entries(of folder: String) -> [String] {
         guard let directory = opendir(folder) else { return [] }
         defer { closedir(directory) }
