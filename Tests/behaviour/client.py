@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 # client - a strict HTTP/1.1 client over plain or TLS sockets; it forgives a server nothing.
 
+import contextlib
 import fcntl
 import json
 import os
+import random
 import re
 import socket
 import ssl
@@ -27,6 +29,17 @@ def wait_until(condition, what, patience=None):
             return result
         assert time.monotonic() < deadline, f"waited in vain for {what() if callable(what) else what}"
         time.sleep(0.005)
+
+
+def free_port():
+    """One that nobody is given unasked, so that it is free still when it is wanted."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as given:
+        first = int(given.read().split()[0])
+    while True:
+        port = random.randrange(1024, first) if first > 2048 else 0
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return probe.getsockname()[1]
 
 
 def pattern(count, offset=0):

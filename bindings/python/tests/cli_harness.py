@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 import pytest
 from client import Connection, raw_request, wait_until
@@ -182,18 +183,22 @@ def evy_cli(tmp_path):
         one.kill()
 
 
+WORKER_WAITS_SECONDS = 1.0
+
+
 class Load:
     """Clients that ask on and on: some on new connections, some on kept ones.
 
     refused: connections that nobody took. cut: answers that began and did not end. unanswered: requests on
     connections that were closed or reset without a byte of an answer, told apart by whether the
-    connection has brought an answer before.
+    connection has brought an answer before. late: those of them of clients that were kept from asking within
+    the second for which a worker that goes waits for them, as a busy machine does.
     """
 
     def __init__(self, port, target="/long", fresh=2, kept=2):
         self.port, self.target = port, target
         self.answered, self.connections, self.refused, self.cut = 0, 0, [], []
-        self.unanswered_fresh, self.unanswered_kept = [], []
+        self.unanswered_fresh, self.unanswered_kept, self.late = [], [], []
         self.bodies = set()
         self._is_over = threading.Event()
         self._lock = threading.Lock()
@@ -218,10 +223,10 @@ class Load:
         wait_until(lambda: self.answered >= wanted, f"{count} answers more")
 
     def _run(self, is_kept):
-        sock = None
-        asked = 0
+        sock, asked, begun = None, 0, 0.0
         while not self._is_over.is_set():
             if sock is None:
+                begun = time.monotonic()
                 try:
                     sock, asked = socket.create_connection(("127.0.0.1", self.port), 10), 0
                     with self._lock:
@@ -229,11 +234,14 @@ class Load:
                 except OSError as error:
                     self.refused.append(repr(error))
                     continue
-            sock, asked = self._ask(sock, asked, is_kept)
+            asks_at = time.monotonic()
+            sock, asked = self._ask(sock, asked, is_kept, begun)
+            begun = asks_at
         if sock is not None:
             sock.close()
 
-    def _ask(self, sock, asked, is_kept):
+    def _ask(self, sock, asked, is_kept, begun):
+        """begun: the worker has let this client in, or answered it, behind this moment."""
         fields = () if is_kept else ("Connection: close",)
         data, problem = b"", "end"
         try:
@@ -254,6 +262,8 @@ class Load:
                 return sock, asked + 1
         elif data:
             self.cut.append((len(data), problem))
+        elif time.monotonic() - begun > WORKER_WAITS_SECONDS:
+            self.late.append(problem)
         else:
             (self.unanswered_kept if asked else self.unanswered_fresh).append(problem)
         sock.close()

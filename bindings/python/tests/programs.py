@@ -6,23 +6,16 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
 import threading
 
-from client import PATIENCE, wait_until
+from client import PATIENCE, free_port, wait_until
 
 # Free-threaded builds have only the way through ctypes, as other interpreters have.
 HAS_BRIDGE = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Lines:

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from cli_harness import APP, evy_cli, is_alive  # noqa: F401
-from client import Connection, raw_request, wait_until
+from client import Connection, free_port, raw_request, wait_until
 
 EXIT = (
     APP.replace(
@@ -79,8 +79,8 @@ def test_the_grace_counts_where_a_request_ends_the_worker(evy_cli):
 
 
 def test_nobody_queues_at_a_worker_that_drains_without_a_master(evy_cli):
-    run = evy_cli("-w", 2)
-    port = run.port
+    port = free_port()
+    run = evy_cli("-w", 2, bind=f"127.0.0.1:{port}")
     with begin_waiting(run) as connection:
         os.kill(run.pid, signal.SIGKILL)
         wait_until(lambda: is_refused(port), "a refused connection")

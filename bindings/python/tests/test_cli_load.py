@@ -20,7 +20,7 @@ def check(load, log=None):
         load.unanswered_kept[:3],
         load.unanswered_fresh[:3],
     )
-    print(f"{load.answered} requests on {load.connections} connections: all answered")
+    print(f"{load.answered} requests on {load.connections} connections answered, {len(load.late)} too late")
     assert load.bodies == {bytes(40)}
     # Exactly: every request that reached the application was answered to its last byte.
     if log is not None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # test_cli_serving - options seen by clients: addresses, TLS, limits, proxies, logs, processes, applications.
 
+import contextlib
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import uuid
 
 import pytest
 from cli_harness import APP, PACKAGE, evy_cli, open_to_all, stat_of  # noqa: F401
@@ -27,17 +29,18 @@ def env_of(run, *fields, **keywords):
 
 
 def test_several_addresses(evy_cli, tmp_path):
-    run = evy_cli("-b", "[::1]:0", "-b", f"unix:{tmp_path}/sock", "-b", "unix:@evy-test-name,127.0.0.2:0")
+    name = f"evy-{uuid.uuid4()}"
+    run = evy_cli("-b", "[::1]:0", "-b", f"unix:{tmp_path}/sock", "-b", f"unix:@{name},127.0.0.2:0")
     urls = run.urls
     assert urls[0].startswith("http://127.0.0.1:") and urls[1].startswith("http://[::1]:")
-    assert urls[2:4] == [f"unix:{tmp_path}/sock", "unix:@evy-test-name"]
+    assert urls[2:4] == [f"unix:{tmp_path}/sock", f"unix:@{name}"]
     six, four = (int(urls[at].rsplit(":", 1)[1]) for at in (1, 4))
     for connection in (
         Connection(port=run.port),
         Connection(address=("::1", six), family=socket.AF_INET6),
         Connection(address=("127.0.0.2", four)),
         Connection(address=f"{tmp_path}/sock", family=socket.AF_UNIX),
-        Connection(address="\0evy-test-name", family=socket.AF_UNIX),
+        Connection(address=f"\0{name}", family=socket.AF_UNIX),
     ):
         with connection:
             assert connection.get("/").body == b"Hello"
@@ -271,7 +274,7 @@ GUNICORN = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
         ([], r'^127.0.0.1 - - \[\d\d/\w+/\d{4}:.*\] "GET /x\?q=1 HTTP/1.1" 200 5 "-" "me"$'),
         ([GUNICORN], r'^127.0.0.1 - - \[\d\d/\w+/\d{4}:.*\] "GET /x\?q=1 HTTP/1.1" 200 5 "-" "me"$'),
         (["%(m)s %(U)s %(q)s %(H)s %(B)s %(T)s %(L)s %(p)s %%"],
-         r"^GET /x q=1 HTTP/1.1 5 0 0\.\d{6} <\d+> %$"),
+         r"^GET /x q=1 HTTP/1.1 5 (\d+) \1\.\d{6} <\d+> %$"),
         (["%({Host}i)s %({user-agent}i)s %({x-forwarded-for}i)s"], r"^test.example me 1.1.1.1$"),
         (["%(client_ip)s %(wire_bytes)d %(aborted)s"], r"^127.0.0.1 \d+ -$"),
         (["common"], r'^127.0.0.1 - - \[.*\] "GET /x\?q=1 HTTP/1.1" 200 5$'),
@@ -304,7 +307,13 @@ def test_error_log_and_captured_output(evy_cli, tmp_path):
 
 def test_log_level(evy_cli):
     run = evy_cli("--log-level", "error", "-k", "sync", bind="unix:sock")
-    with Connection(address=str(wait_until_there(run.folder / "sock")), family=socket.AF_UNIX) as connection:
+
+    def connected():
+        # The file is there before the socket listens.
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            return Connection(address=str(run.folder / "sock"), family=socket.AF_UNIX)
+
+    with wait_until(connected, "the socket") as connection:
         assert connection.get("/").body == b"Hello"
     assert run.end(signal.SIGTERM) == 0 and not run.err.lines
 

@@ -119,6 +119,8 @@ def test_hup_with_code_that_cannot_be_loaded_keeps_the_old_workers(evy_cli):
     assert run.get().body == b"Hello"
     (run.folder / "app.py").write_text(source.replace("b'Hello'", "b'Mended'"))
     run.err.expect("reloaded")
+    # The old worker has been told to stop, and may take a client still until it has.
+    wait_until(lambda: len(run.workers()) == 1, "one worker")
     assert run.get().body == b"Mended"
 
 

@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: MIT
 # test_handover - a program binds a socket, children serve it, and are replaced under load: nobody notices.
 
-import sys
 import threading
-import time
 
 import evy
 from cli_harness import Load
-from client import FACTOR, Connection, raw_request, wait_until
+from client import Connection, raw_request, wait_until
 
 REPLACEMENTS = 4
 LONG_SECONDS = 3
-# PyPy takes its time to end.
-SPARE_SECONDS = 2 if sys.implementation.name == "pypy" else 1
 
 # A child: it serves the socket whose descriptor it is given until SIGTERM, and drains then.
 CHILD = """
@@ -29,7 +25,7 @@ def site(env, start_response):
     start_response('200 OK', [('Content-Length', str(len(body)))])
     return [body]
 sock = socket.socket(fileno=int(sys.argv[1]))
-server = evy.wsgi.server(sock, site, log_output=False, drain_delay=1, grace=10,
+server = evy.wsgi.server(sock, site, log_output=False, drain_delay=1, grace=600,
                          server_event=type('Event', (), {'send': lambda self, server: print('serves')})())
 """
 
@@ -60,13 +56,12 @@ def test_children_are_replaced_under_load(program):
                 connection, pid = begin_long(port, children[0].folder, f"turn{turn}")
                 old = next(one for one in children if one.pid == pid)
                 children = [one for one in children if one is not old] + [child()]
-                begun = time.monotonic()
                 old.process.terminate()
                 load.passed(20)
                 assert connection.response().body == b"waited"
                 connection.close()
+                # Far ahead of the end of its grace.
                 assert old.ended() == 0 and not old.err.matching("Traceback"), old.err.lines
-                assert time.monotonic() - begun < (LONG_SECONDS + SPARE_SECONDS) * FACTOR
                 load.passed()
     assert not load.refused, load.refused[:3]
     assert not load.cut, load.cut[:3]

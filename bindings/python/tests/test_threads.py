@@ -79,7 +79,8 @@ def test_as_many_handlers_side_by_side_as_threads(serve):
 
 @pytest.mark.skipif(sys.implementation.name == "pypy", reason="its first calls are not quick")
 def test_quick_handlers_stay_on_one_thread(serve):
-    """Which saves them the way from thread to thread; now and then the loop is taken over by another."""
+    """Which saves them the way from thread to thread. Where they are kept from running, as on a busy machine,
+    the loop is taken over by another, and only some time later they are known to be quick again."""
     names = []
 
     def site(env, start_response):
@@ -88,10 +89,14 @@ def test_quick_handlers_stay_on_one_thread(serve):
 
     server = serve(site, threads=8)
     with Connection(server) as one, Connection(server) as other:
-        for _ in range(200):
-            assert one.get("/").body == other.get("/").body == b"Hello"
-    counts = {name: names.count(name) for name in names}
-    assert max(counts.values()) > 300, counts
+
+        def stay():
+            names.clear()
+            for _ in range(200):
+                assert one.get("/").body == other.get("/").body == b"Hello"
+            return max(map(names.count, set(names))) > 300
+
+        wait_until(stay, lambda: f"one thread: {({name: names.count(name) for name in names})}")
 
 
 def test_all_handlers_may_read_bodies_and_write_at_the_same_time(serve):
