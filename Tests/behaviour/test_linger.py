@@ -85,7 +85,7 @@ def test_an_answer_is_whole_however_small_the_window_of_its_client_is(serve, cou
 @pytest.mark.parametrize("rest", ["late", "never"])
 def test_a_head_that_is_too_late_leaves_an_earlier_answer_whole(start, rest):
     """Under TLS a part of its record is all that came."""
-    server = start(header_timeout="500ms")
+    server = start(header_timeout="2500ms")
     with tlsclient.Client(server).handshake() if server.tls else Connection(server) as client:
         ask(server, client)
         request = client.write(HELLO).take() if server.tls else HELLO

@@ -78,7 +78,7 @@ def test_figures_can_be_asked_for_at_any_moment(serve):
 def test_what_came_behind_a_request_is_not_the_next_clients(serve):
     """Its hooks are queued, for as many run as may; its connection is closed, and its place another's."""
     server = serve(threads="2", body="stream")
-    head = f"POST /reading?ms={int(1500 * FACTOR)}&gate=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"
+    head = f"POST /reading?ms={int(4000 * FACTOR)}&gate=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"
     waiting = Connection(server).send(head.encode())
     server.expect("call", step="reading")
     gated = Connection(server).send(raw_request("GET", "/gate?id=1"))

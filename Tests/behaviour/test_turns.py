@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import pytest
-from support import PATIENCE, Connection, pattern, raw_request
+from support import PATIENCE, Connection, pattern, raw_request, wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
 SIZE = 4 * MIB
@@ -80,6 +80,7 @@ def test_many_who_ask_for_much_at_once_get_their_shares_of_a_turn(turns, how, is
     clients, before = connected(turns, count, is_secure)
     for client in clients:
         client.send(raw_request("GET", f"/{how}"))
+    wait_until(lambda: not any(client.unacknowledged() for client in clients), "their way to the server")
     handled, sent = turns.turn()
     assert handled == count, "not all of them in one turn"
     crowded = 8 * MIB + MIB + count * (64 * KIB + TAIL)
