@@ -321,7 +321,7 @@ class Connection:
 
     def holds_back(self):
         """The other end's TCP has more to send, but nothing on its way: it waits for the window to open."""
-        return self.peer()[5].startswith("04:")  # the timer of its window probes
+        return Connection.peer(self)[5].startswith("04:")  # the timer of its window probes
 
     def wait_until_full(self):
         """Waits until the other end has sent what this end takes unread; tcp_bytes_received() then."""

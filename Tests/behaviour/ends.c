@@ -189,7 +189,7 @@ static void woken_next(void) {
 
 /* Between two steps the host may do anything for however long: what became due meanwhile is done first. */
 static void late_step(void) {
-  enum { first_ms = 2000 };
+  enum { first_ms = 5000 };
   make("");
   must(evy_timer_start(server, first_ms, 0, block, NULL, NULL) > 0, "timer");
   must(evy_server_step(server, 0) == EVY_OK && evy_server_step(server, 0) == EVY_OK, "step");

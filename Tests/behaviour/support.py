@@ -2,6 +2,7 @@
 # support - a test server process to talk to; what a test needs is imported from here.
 """Everything waits on conditions with a deadline: PATIENCE seconds, stretched by EVY_TIME_FACTOR."""
 
+import contextlib
 import json
 import os
 import re
@@ -191,7 +192,7 @@ class Server:
         folder = f"/proc/{self.pid}/fdinfo"
         watched = []
         for number in os.listdir(folder):
-            with open(f"{folder}/{number}") as info:
+            with contextlib.suppress(FileNotFoundError), open(f"{folder}/{number}") as info:
                 watched += re.findall(r"^tfd: .* events: +([0-9a-f]+)", info.read(), re.MULTILINE)
         return any(int(events, 16) & select.EPOLLOUT for events in watched)
 

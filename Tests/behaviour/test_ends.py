@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 import pytest
-from support import FACTOR, PATIENCE, SANITIZER, Closed, Connection, Reset, raw_request
+from support import PATIENCE, SANITIZER, Closed, Connection, Reset, raw_request
 
 
 class Ends:
@@ -99,7 +99,8 @@ def test_a_wake_up_ahead_of_a_wait_for_events_ends_the_next_one(ends):
 
 
 def test_a_step_knows_how_late_it_is(ends):
-    assert ends("late-step").end()["late"] < 1000 * FACTOR
+    """By five seconds: the timer is not waited for once more."""
+    assert ends("late-step").end()["late"] < 4000
 
 
 def test_who_waits_for_the_end_waits_for_the_thread_of_run_too(ends):

@@ -15,8 +15,10 @@ LONG = 3000
 
 
 class Load:
-    """Clients that go on until told to stop. An answer is right and whole, or it is a fault. It may be missing
-    where a client was kept from asking within the drain_delay of a second, as on a busy machine."""
+    """Clients that go on until told to stop. An answer is right and whole, or it is a fault.
+
+    It may be missing where a client was kept from asking within the drain_delay of a second.
+    """
 
     def __init__(self, port, keeps, count):
         self.port, self.keeps = port, keeps

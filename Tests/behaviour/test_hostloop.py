@@ -136,9 +136,10 @@ def test_a_stepped_server_can_be_freed_while_another_thread_asks_for_its_deadlin
 
 def test_lent_threads_run_every_handler_and_nobody_else_does(host):
     lender = host("work", "6")
-    all_at_once(*[lambda: ask(lender, "/slow", 2)] * 4, *[lambda: ask(lender, "/a", 200)] * 2)
+    # So often that all four meet though a busy machine keeps one or the other back.
+    all_at_once(*[lambda: ask(lender, "/slow", 10)] * 4, *[lambda: ask(lender, "/a", 200)] * 2)
     found = lender.stop()
-    assert found["foreign"] == 0 and found["hooks"] == found["complete"] == 408
+    assert found["foreign"] == 0 and found["hooks"] == found["complete"] == 440
     assert 4 <= found["most"] <= 6
 
 
@@ -199,9 +200,9 @@ def test_the_loop_is_never_without_a_thread_where_several_are_lent(host):
 
 def test_pulled_requests_come_with_their_end(host):
     puller = host("pull", "4")
-    all_at_once(*[lambda: ask(puller, "/slow", 2)] * 3, *[lambda: ask(puller, "/a", 200)] * 2)
+    all_at_once(*[lambda: ask(puller, "/slow", 10)] * 3, *[lambda: ask(puller, "/a", 200)] * 2)
     found = puller.stop()
-    assert found["done"] == 406 and 3 <= found["most"] <= 4
+    assert found["done"] == 430 and 3 <= found["most"] <= 4
     assert found["wire"] == sum(puller.received)
 
 

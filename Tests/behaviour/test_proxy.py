@@ -145,7 +145,7 @@ def test_the_header_has_the_time_of_a_request_head(serve, begun):
 
 
 def test_header_and_request_head_share_one_time(serve):
-    server = serve(proxy_protocol="require", header_timeout="500ms")
+    server = serve(proxy_protocol="require", header_timeout="2s")
     with Connection(server) as connection:
         connection.send(VERSION1 + b"GET / HTTP/1.1\r\n")
         assert connection.response().status == 408
