@@ -56,6 +56,11 @@ one_loop = pytest.mark.skipif(LOOPS is not None, reason="holds for each loop, no
 SANITIZER = re.compile(rb"(Address|Thread|Leak|UndefinedBehavior)Sanitizer|Fatal error|runtime error:")
 
 
+def state_of(task):
+    with open(f"{task}/stat") as stat_file:
+        return stat_file.read().rsplit(")", 1)[1].split()[0]
+
+
 class Server:
     """One test server process; its report lines are collected as dictionaries."""
 
@@ -183,6 +188,17 @@ class Server:
 
     def signal(self, number):
         os.kill(self.pid, number)
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """All of its threads stand still while the body runs."""
+        tasks = f"/proc/{self.pid}/task"
+        self.signal(signal.SIGSTOP)
+        wait_until(lambda: all(state_of(f"{tasks}/{task}") == "T" for task in os.listdir(tasks)), "the stop")
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -5,7 +5,6 @@ import contextlib
 import os
 import re
 import select
-import signal
 import socket
 import stat
 
@@ -226,31 +225,21 @@ def test_the_startup_line_leaves_out_the_port_that_the_scheme_implies(serve, pai
 # ---- what the options of a listener do
 
 
-def state_of(task):
-    with open(f"{task}/stat") as stat_file:
-        return stat_file.read().rsplit(")", 1)[1].split()[0]
-
-
 def accepted_by_the_kernel(server, count):
     """How many of count connections the kernel completes while the server does not accept."""
-    server.signal(signal.SIGSTOP)
-    # A thread that has not stopped yet would still accept some of them.
-    tasks = f"/proc/{server.pid}/task"
-    wait_until(lambda: all(state_of(f"{tasks}/{task}") == "T" for task in os.listdir(tasks)), "the stop")
     clients = [socket.socket() for _ in range(count)]
-    for client in clients:
-        client.setblocking(False)
-        client.connect_ex(("127.0.0.1", server.port))
     poll = select.poll()
-    for client in clients:
-        poll.register(client, select.POLLOUT)
     done = 0
-    # Those the kernel drops are tried again after a second: a pause of 0.3 s ends the completed ones.
-    while done < count and (completed := poll.poll(300)):
-        for descriptor, _ in completed:
-            poll.unregister(descriptor)
-        done += len(completed)
-    server.signal(signal.SIGCONT)
+    with server.stopped():
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", server.port))
+            poll.register(client, select.POLLOUT)
+        # Those the kernel drops are tried again after a second: a pause of 0.3 s ends the completed ones.
+        while done < count and (completed := poll.poll(300)):
+            for descriptor, _ in completed:
+                poll.unregister(descriptor)
+            done += len(completed)
     for client in clients:
         client.close()
     return done

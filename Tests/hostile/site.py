@@ -41,7 +41,8 @@ def main():
     server.start()
     print(json.dumps(ports), flush=True)
     for line in sys.stdin:
-        print(json.dumps({"ends": ends, "threads": threading.active_count()}), flush=True)
+        told = {"ends": ends, "threads": threading.active_count(), "stats": server.stats()._asdict()}
+        print(json.dumps(told), flush=True)
     server.stop(0)
     server.join(10)
     print(json.dumps({"ends": ends}), flush=True)

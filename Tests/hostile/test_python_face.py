@@ -10,17 +10,17 @@ import sys
 import figures
 import pytest
 import slow
-from crowd import Watch, in_time
+from crowd import Watch, check_causes, in_time
 from figures import Normal, size
 from support import FACTOR, PATIENCE, SANITIZED
 
 HERE = pathlib.Path(__file__).resolve().parent
 SECONDS = {
-    "handshake_timeout": size(1.0, 10) * FACTOR,
-    "header_timeout": size(1.5, 15) * FACTOR,
-    "write_timeout": size(2.0, 20) * FACTOR,
-    "body_timeout": size(2.0, 20) * FACTOR,
-    "idle_timeout": size(2.5, 30) * FACTOR,
+    "handshake_timeout": size(2.5, 10) * FACTOR,
+    "header_timeout": size(3.0, 15) * FACTOR,
+    "write_timeout": size(3.5, 20) * FACTOR,
+    "body_timeout": size(3.5, 20) * FACTOR,
+    "idle_timeout": size(4.0, 30) * FACTOR,
 }
 OPTIONS = [f"{name}={int(seconds * 1000)}ms" for name, seconds in SECONDS.items()]
 """Far fewer than there are clients that read a stream slowly, or send a body too large to be taken in ahead
@@ -105,6 +105,8 @@ def test_slow_clients_of_a_wsgi_server(site):
     with Watch() as watch, Normal(server.ports[0]) as normal:
         crowds = crowds_by_deadline(watch, server)
         watch.until_over(*(crowd for _, crowd in crowds), patience=3 * SECONDS["idle_timeout"])
+    stats = server.tell()["stats"]
+    check_causes(crowds, {name: stats[f"timeout_{name.removesuffix('_timeout')}"] for name in SECONDS})
     for deadline, crowd in crowds:
         figures.row(f"WSGI: {crowd.name}", len(crowd), deadline, in_time(crowd, SECONDS[deadline]))
     figures.row("  while all of these", sum(len(crowd) for _, crowd in crowds), normal=normal)

@@ -5,16 +5,17 @@ import time
 
 import figures
 import slow
-from crowd import Watch, in_time
+from crowd import Watch, check_causes, in_time
 from figures import Normal, size
 from support import FACTOR, SANITIZED
+from test_counters import TIMEOUT
 
 SECONDS = {
-    "handshake_timeout": size(1.0, 10) * FACTOR,
-    "header_timeout": size(1.5, 15) * FACTOR,
-    "body_timeout": size(2.0, 20) * FACTOR,
-    "write_timeout": size(2.5, 20) * FACTOR,
-    "idle_timeout": size(3.0, 30) * FACTOR,
+    "handshake_timeout": size(2.5, 10) * FACTOR,
+    "header_timeout": size(3.0, 15) * FACTOR,
+    "body_timeout": size(3.5, 20) * FACTOR,
+    "write_timeout": size(4.0, 20) * FACTOR,
+    "idle_timeout": size(4.5, 30) * FACTOR,
 }
 OPTIONS = {name: f"{int(seconds * 1000)}ms" for name, seconds in SECONDS.items()}
 PAUSE = size(0.05, 1)  # a byte a second
@@ -47,6 +48,8 @@ def test_slow_clients_of_every_class_at_once(both):
     with Watch() as watch, Normal(server.ports[0]) as normal, Normal(server.ports[1], tls=True) as secure:
         crowds = crowds_by_deadline(watch, server)
         watch.until_over(*(crowd for _, crowd in crowds), patience=3 * SECONDS["idle_timeout"])
+    found = server.counters()
+    check_causes(crowds, {name: found[TIMEOUT % name.removesuffix("_timeout")] for name in SECONDS})
     for deadline, crowd in crowds:
         figures.row(crowd.name, len(crowd), deadline, in_time(crowd, SECONDS[deadline]))
     figures.row("  while all of these", sum(len(crowd) for _, crowd in crowds), normal=normal)

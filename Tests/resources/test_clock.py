@@ -16,20 +16,20 @@ YEAR = 365 * 86400
 
 @pytest.mark.parametrize("jump", [YEAR, -YEAR], ids=["ahead", "back"])
 def test_a_jump_of_the_time_of_day_moves_no_deadline(faulty, jump):
-    server = faulty(idle_timeout="2s", header_timeout="2s")
+    server = faulty(idle_timeout="5s", header_timeout="5s")
     with Connection(server) as idle, Connection(server) as slow, Connection(server) as busy:
+        start = time.monotonic()
         assert idle.alive() and busy.alive()
         slow.send(b"GET / HT")
         busy.send(raw_request("GET", "/gate?id=1"))
         server.expect("call", step="at-gate")
-        start = time.monotonic()
         server.faults.jump(jump)
         with Connection(server) as fresh:
             date = email.utils.mktime_tz(email.utils.parsedate_tz(fresh.get("/hello")["Date"]))
             assert abs(date - time.time() - jump) < 60, "the shim moves the clock the library reads"
         assert idle.silent(0.5) and slow.silent(0.5), "nothing is cut early"
         assert idle.ending() == (b"", "eof")
-        assert 1.5 < time.monotonic() - start < 3 + 2 * FACTOR
+        assert 4.5 < time.monotonic() - start
         assert slow.response().status == 408
         assert server.command("open", 1) == "EVY_OK"
         assert busy.response().body == b"opened"
@@ -82,7 +82,7 @@ def milliseconds(seconds):
 def test_whoever_has_sent_in_time_is_served_after_a_standstill(serve):
     """More clients than one look at the sockets shows: the deadlines of all have passed meanwhile."""
     count = 600
-    deadline = milliseconds(0.5)
+    deadline = milliseconds(3)
     server = serve("--quiet", idle_timeout=deadline, header_timeout=deadline, backlog="1000")
     idle = [Connection(server) for _ in range(count)]
     for client in idle:
@@ -96,7 +96,7 @@ def test_whoever_has_sent_in_time_is_served_after_a_standstill(serve):
     fresh = [Connection(server) for _ in range(100)]  # which nobody accepts now
     for client in fresh:
         client.send(raw_request("GET", "/hello"))
-    while time.monotonic() - start < 1 * FACTOR:
+    while time.monotonic() - start < 4 * FACTOR:
         time.sleep(0.05)
     server.signal(signal.SIGCONT)
     for client in idle + fresh:
@@ -106,15 +106,14 @@ def test_whoever_has_sent_in_time_is_served_after_a_standstill(serve):
 
 
 def test_whoever_has_sent_nothing_is_cut_after_a_standstill(serve):
-    server = serve(
-        idle_timeout=milliseconds(0.4), header_timeout=milliseconds(0.4), body_timeout=milliseconds(0.4)
-    )
+    deadline = milliseconds(2.5)
+    server = serve(idle_timeout=deadline, header_timeout=deadline, body_timeout=deadline)
     with Connection(server) as idle, Connection(server) as head, Connection(server) as body:
         assert idle.alive()
         head.send(b"GET / HTTP/1.1\r\n")
         body.send(raw_request("POST", "/buffered", ["Content-Length: 10"]) + b"123")
         wait_until(lambda: server.counters()["evy_connections_open"] == 3, "all three")
-        stopped(server, 1)
+        stopped(server, 3)
         assert idle.ending() == (b"", "eof")
         assert head.response().status == 408
         assert body.response().status == 408
@@ -124,7 +123,7 @@ def test_whoever_has_sent_nothing_is_cut_after_a_standstill(serve):
 
 def test_a_transfer_survives_a_standstill_of_either_side(serve):
     """Longer than the deadlines of reading and of writing; the kernel's buffers held what was on its way."""
-    server = serve(body_timeout=milliseconds(0.5), write_timeout=milliseconds(0.5))
+    server = serve(body_timeout=milliseconds(2.5), write_timeout=milliseconds(2.5))
     size = 8 << 20
     with Connection(server, rcvbuf=65536) as down, Connection(server) as up:
         down.send(raw_request("GET", f"/fixed?n={size}"))
@@ -134,7 +133,7 @@ def test_a_transfer_survives_a_standstill_of_either_side(serve):
         start = time.monotonic()
         up.send(bytes(100000))
         taken = b""
-        while time.monotonic() - start < 1 * FACTOR:
+        while time.monotonic() - start < 3.5 * FACTOR:
             if len(taken) < size // 2 and not down.silent(0.05):
                 taken += b"x"
         server.signal(signal.SIGCONT)
@@ -143,11 +142,11 @@ def test_a_transfer_survives_a_standstill_of_either_side(serve):
 
 
 def test_a_request_in_its_handler_survives_a_standstill(serve):
-    server = serve(idle_timeout=milliseconds(0.3), header_timeout=milliseconds(0.3))
+    server = serve(idle_timeout=milliseconds(2.5), header_timeout=milliseconds(2.5))
     with Connection(server) as connection:
         connection.send(raw_request("GET", "/gate?id=1"))
         server.expect("call", step="at-gate")
-        stopped(server, 0.8)
+        stopped(server, 3)
         assert server.command("open", 1) == "EVY_OK"
         assert connection.response().body == b"opened"
         assert connection.alive()

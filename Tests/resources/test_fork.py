@@ -157,7 +157,7 @@ def test_a_handler_forks(forks, how):
 @pytest.mark.parametrize("place", ["thread", "handler"])
 def test_a_child_that_stays_keeps_nobody_waiting(forks, place):
     """It has a copy of every socket: the ends of connections are told all the same, and the loop sleeps."""
-    server = forks("idle_timeout=300ms")
+    server = forks("idle_timeout=4s")
     with Connection(port=server.port) as idle, Connection(port=server.port) as leaves:
         assert idle.get("/hello").body == b"Hello" and leaves.get("/hello").body == b"Hello"
         cut, closes = Connection(port=server.port), Connection(port=server.port)

@@ -100,7 +100,7 @@ def test_workers_hold_nothing_of_the_status_server(evy_cli):
     run = evy_cli("--status-bind", "127.0.0.1:0")
     with Connection(port=run.status_port) as watcher:
         assert watcher.get("/status.json").status == 200
-        before = set(run.workers())
+        before = set(wait_until(run.workers, "the first worker"))
         run.signal(signal.SIGHUP)
         run.err.expect("reloaded")
         worker = wait_until(lambda: set(run.workers()) - before, "a new worker").pop()
