@@ -77,7 +77,7 @@ class Pipe:
 
 
 class Member:
-    """One client. began: ahead of the start of its deadline's clock; ended: None, or when; how: eof or reset."""
+    """One client. began: ahead of its deadline's clock; ended: None, or when; how: eof or reset."""
 
     def __init__(self, sock):
         self.socket, self.began, self.ended, self.how = sock, sock.began, None, None
