@@ -31,6 +31,7 @@ wait_for() {
     fail "waited in vain for $what"
 }
 has_lines() { [ "$(wc -l < "$folder/out")" -ge "$1" ]; }
+has_logged() { [ "$(wc -l < "$folder/log")" -ge "$1" ]; }
 logs() { grep -q "$1" "$folder/log"; }
 is_over() { ! kill -0 "$server" 2>/dev/null; }
 

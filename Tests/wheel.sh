@@ -49,7 +49,7 @@ grep -q "there is no file $folder/none.so" "$folder/refused" || fail "$(cat "$fo
 # The first block of the mission, on a free port; the test says what the mission's block is.
 sed -n '/^```python$/,/^```$/p' bindings/python/tests/mission.md | sed '1d;/^```$/,$d' > "$folder/hello.py"
 grep -q "listen(('', 8090))" "$folder/hello.py" || fail "the mission's block is not where it was"
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
+port=$(PYTHONPATH=Tests/behaviour python3 -c 'import client; print(client.free_port())')
 sed -i "s/8090/$port/" "$folder/hello.py"
 
 # serves PYTHON: installs the wheel for it, runs hello, asks it

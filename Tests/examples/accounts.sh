@@ -3,7 +3,7 @@
 
 check_bandwidth() {
     start 1 0
-    curl -s --limit-rate 200k --max-time 1 -o "$folder/part" "$url" || true
+    curl -s --limit-rate 200k --max-time 3 -o "$folder/part" "$url" || true
     wait_for "the hook" has_lines 2
     like "a cut download" "$(sed -n 2p "$folder/out")" \
         '^GET / 200 client-(reset|closed): body ([0-9]+) of 26214400, wire [0-9]+, acked ([0-9]+)$'
@@ -24,7 +24,7 @@ check_billing() {
     start 1 serve 0 "$folder/usage"
     curl -s "${url}1000" > /dev/null
     curl -s -H 'X-Api-Key: anna' "${url}300000" "${url}5" > /dev/null
-    curl -s -H 'X-Api-Key: b"ob' --limit-rate 100k --max-time 1 "${url}99000000" > /dev/null || true
+    curl -s -H 'X-Api-Key: b"ob' --limit-rate 100k --max-time 3 "${url}99000000" > /dev/null || true
     curl -s "${url}stop" > /dev/null
     wait_for "the server's last words" has_lines 2
     wait "$server" || status=$?

@@ -15,6 +15,9 @@ check_embedded() {
     curl -s "${said[0]}" || status=$?
     same "curl's status on a stopped server (7: refused)" "$status" 7
     same "the second server then" "$(curl -s "${said[1]}")" "second 201"
+    # For how long its threads were ready and got no processor, in milliseconds.
+    local queued
+    queued=$(awk '{ all += $2 } END { print int(all / 1000000) }' "/proc/$server"/task/*/schedstat)
     curl -s "${said[1]}stop" > /dev/null
     wait_for "the program's end" is_over
     status=0
@@ -22,7 +25,7 @@ check_embedded() {
     server=
     same "exit status" "$status: $(tail -n 1 "$folder/out")" "0: $(tail -n 1 "$folder/out")"
     like "the longest tick" "$(sed -n 5p "$folder/out")" '^longest tick: ([0-9]+) ms$'
-    [ "${BASH_REMATCH[1]}" -le 150 ] || fail "a tick came after ${BASH_REMATCH[1]} ms"
+    [ "${BASH_REMATCH[1]}" -le $((150 + queued)) ] || fail "a tick came after ${BASH_REMATCH[1]} ms"
 }
 
 check_unix() {
@@ -34,7 +37,7 @@ check_unix() {
     same "a proxy's word" "$("${ask[@]}" -H 'X-Forwarded-For: 203.0.113.9, 192.0.2.1' \
         -H 'X-Forwarded-Proto: https')" "192.0.2.1 by https at a.example"
     if command -v nginx > /dev/null; then
-        port=$(python3 -c 'from socket import *; s = create_server(("", 0)); print(s.getsockname()[1])')
+        port=$(PYTHONPATH=Tests/behaviour python3 -c 'import client; print(client.free_port())')
         start_nginx "$port"
         same "behind nginx" "$(curl -s -H 'X-Forwarded-For: 203.0.113.9' -H 'X-Forwarded-Proto: https' \
             "http://127.0.0.1:$port/")" "127.0.0.1 by http at 127.0.0.1:$port"

@@ -64,7 +64,7 @@ check_upload_under_way() {
     [ ! -e "$kept/.slow.part" ] && [ ! -e "$kept/slow" ] || fail "a part is left: $(ls -A "$kept")"
     # In chunks the length is not known, and a whole one replaces the old in one step.
     curl -s -T "$folder/up4" "${url}up4" > /dev/null
-    curl -s --limit-rate 4M -T - "${url}up4" < "$folder/up8" > "$folder/answer" &
+    curl -s --limit-rate 1M -T - "${url}up4" < "$folder/up8" > "$folder/answer" &
     upload=$!
     wait_for "progress in chunks" has_come up4 65536
     like "its length" "$(curl -s "${url}progress/up4")" '"length":null}$'
