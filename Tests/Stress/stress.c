@@ -235,10 +235,11 @@ int main(int argc, char **argv) {
   pid_t clients = start_clients(count, requests > 0 ? 3 * count : 0);
   open_pattern_file(argv[1]);
   /* Once for nothing: a sanitizer's thread, and what is opened at first use, is no leak. */
+  int threads = entries("/proc/self/task");
   open_houses(argv[1]);
   close_houses();
-  pause_ms(500); /* threads that were joined leave /proc a moment later */
-  int threads = entries("/proc/self/task"), descriptors = entries("/proc/self/fd");
+  threads = threads_now(threads);
+  int descriptors = entries("/proc/self/fd");
   start_clerks(CLERKS);
   open_houses(argv[1]);
   start_disturbers(requests > 0);

@@ -234,17 +234,23 @@ static void child_of_a_log_that_waits(void) {
   for (int i = 0; i < 3; i++) {
     GIVES(EVY_OK, evy_server_log(server, EVY_LOG_ERROR, "of the parent", EVY_NUL));
   }
-  fflush(stdout);
-  pid_t child = fork();
-  if (child == 0) {
-    struct timespec began, ended;
-    clock_gettime(CLOCK_MONOTONIC, &began);
-    evy_server_free(server);
-    clock_gettime(CLOCK_MONOTONIC, &ended);
-    _exit(ended.tv_sec - began.tv_sec > 1);
+  /* It waits two seconds for a reader, or not at all: of three children one is not kept by a busy machine. */
+  bool is_quick = false;
+  for (int i = 0; i < 3 && !is_quick; i++) {
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+      struct timespec began, ended;
+      clock_gettime(CLOCK_MONOTONIC, &began);
+      evy_server_free(server);
+      clock_gettime(CLOCK_MONOTONIC, &ended);
+      _exit(ended.tv_sec - began.tv_sec > 1);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    is_quick = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   }
-  int status = -1;
-  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  CHECK(is_quick);
   int found = count_lines(reader, "of the parent");
   evy_server_free(server);
   CHECK(found + count_lines(reader, "of the parent") == 3);
