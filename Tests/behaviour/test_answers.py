@@ -4,7 +4,7 @@
 import socket
 
 import pytest
-from support import SANITIZED, Connection, chunks, pattern, raw_request
+from support import SANITIZED, Connection, chunks, pattern, raw_request, wait_until
 
 
 def figures(server):
@@ -281,7 +281,7 @@ def test_a_file_that_became_shorter_cuts_the_connection(either, tmp_path):
         assert len(body) < 64 << 20
     hook = figures(server)
     assert hook["end"] == "handler-error" and hook["stats"]["body_out"] < 64 << 20
-    assert any("too early" in line for line in server.logged())
+    wait_until(lambda: any("too early" in line for line in server.logged()), "a line about it")
 
 
 @pytest.mark.parametrize("target", ["/lent?n=60000000", "/mixed?n=60000000&piece=20000000", "/file"])

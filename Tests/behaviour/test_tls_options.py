@@ -160,7 +160,8 @@ def test_the_key_log_has_the_secrets_of_each_handshake_for_its_owner_only(serve,
         session_of(server, context)
     lines = set(mine.read_text().splitlines())
     wanted = {line for line in lines if not line.startswith("#")}
-    assert wanted and wanted <= set(path.read_text().splitlines())
+    assert wanted
+    wait_until(lambda: wanted <= set(path.read_text().splitlines()), "the secrets")
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 

@@ -150,5 +150,6 @@ def test_listeners_the_loop_cannot_watch_are_tried_again(faulty):
             assert client.response().status == 200
             client.close()
         assert first.alive()
-    assert len([line for line in server.logged(2) if "cannot accept" in line]) == 1
+    lines = wait_until(lambda: [line for line in server.logged(2) if "cannot accept" in line], "the line")
+    assert len(lines) == 1, lines
     well(server)
