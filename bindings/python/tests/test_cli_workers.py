@@ -197,6 +197,7 @@ def test_preload(evy_cli):
     run = evy_cli("-w", 2, "--preload")
     assert run.get().body == b"Hello"
     wait_for_workers(run, 2)
+    run.out.expect("loaded")
     assert run.out.lines == [f"loaded in {run.pid}"]
     (evy_cli.folder / "app.py").write_text("import absent")
     failing = evy_cli("--preload")
