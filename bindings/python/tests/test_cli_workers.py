@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from cli_harness import evy_cli  # noqa: F401
-from client import Closed, Connection, Reset, raw_request, wait_until
+from client import PATIENCE, Closed, Connection, Reset, raw_request, wait_until
 from test_cli_reload import change
 
 
@@ -142,7 +142,7 @@ def test_max_requests(evy_cli):
         pids.append(run.get("/pid").body)
         return len(run.err.matching("3 requests served: a successor is asked for")) >= 2
 
-    wait_until(ask, "two successors")
+    wait_until(ask, "two successors", 3 * PATIENCE)
     assert len(set(pids)) >= 2
     assert all(pids.count(one) >= 3 for one in sorted(set(pids), key=pids.index)[:-1])
 
@@ -299,6 +299,6 @@ def test_max_requests_jitter(evy_cli):
         served[pid] = served.get(pid, 0) + 1
         return len(served) > 4
 
-    wait_until(ask, "four successors")
+    wait_until(ask, "four successors", 5 * PATIENCE)  # each of them has an interpreter to start
     counts = list(served.values())[:4]
     assert all(count >= 2 for count in counts) and len(set(counts)) > 1, counts
