@@ -28,12 +28,12 @@ class Lines:
         return [line for line in list(self.lines) if re.search(pattern, line)]
 
     def expect(self, pattern, count=1):
-        """Waits for so many lines that match; one line, or a list when count > 1. For several, there is more
-        to be done, such as to start processes."""
+        """Waits for so many lines that match; one line, or a list when count > 1. There is more to
+        be done for several, such as to start processes; no grace of thirty seconds ends meanwhile."""
         wait_until(
             lambda: len(self.matching(pattern)) >= count,
             lambda: f"{count} x {pattern!r} in {self.lines[-20:]}",
-            PATIENCE * min(count, 4),
+            PATIENCE * min(count, 2),
         )
         found = self.matching(pattern)
         return found[0] if count == 1 else found
