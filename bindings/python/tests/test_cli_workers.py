@@ -100,6 +100,18 @@ def test_a_stuck_worker_is_killed_with_its_stacks_in_the_log(evy_cli, threads):
         assert connection.ending()[0] == b""
 
 
+def test_a_stuck_worker_that_is_deaf_is_killed_all_the_same(evy_cli):
+    deaf = "import signal\nsignal.signal(signal.SIGABRT, signal.SIG_IGN)\n"
+    (evy_cli.folder / "app.py").write_text(deaf + STUCK)
+    run = evy_cli("--threads", 1, "--timeout", 1)
+    assert run.get().body == b"Hello"
+    with Connection(port=run.port) as connection:
+        connection.send(raw_request("GET", "/stuck"))
+        run.err.expect("did not end and is killed")
+        # Not for want of memory, as far as anybody knows.
+        run.err.expect("ended.*: killed by SIGKILL(;.*)?$")
+
+
 def test_slow_requests_with_threads_to_spare_are_no_reason_to_kill(evy_cli):
     run = evy_cli("--threads", 3, "--timeout", 3, "--status-bind", "127.0.0.1:0")
 

@@ -116,6 +116,7 @@ class Fleet:
             if one.kill_at is not None and now >= one.kill_at:
                 self._log.error("worker %d did not end and is killed", one.pid)
                 one.kill_at = now + MARGIN_SECONDS
+                one.was_killed = True
                 _signal(one, signal.SIGKILL)
 
     # Hearing from workers
@@ -180,7 +181,7 @@ class Fleet:
                     "worker %d has not answered for %s seconds (--timeout) and is killed", one.pid, limit
                 )
                 one.was_aborted = True
-                one.kill_at = now + 1.0
+                one.kill_at = now + MARGIN_SECONDS  # it writes its stacks
                 _signal(one, signal.SIGABRT)
 
     @property
@@ -225,17 +226,18 @@ class Fleet:
         state.totals.forget(one.counters)
         face = WorkerFace(one.age, one.pid, state.settings, self._log)
         hooks.call_guarded(state.settings, self._log, "child_exit", MasterFace(state), face)
+        how = _how(status, one.was_killed)
         if one.phase == STOPPING:
-            self._log.info("worker %d ended: %s", one.pid, _how(status))
+            self._log.info("worker %d ended: %s", one.pid, how)
             return None
         lived = time.monotonic() - one.born_at
         if one.has_served and lived >= SETTLED_SECONDS:
             level = self._log.info if status == 0 else self._log.error
-            level("worker %d ended: %s", one.pid, _how(status))
+            level("worker %d ended: %s", one.pid, how)
             return None
-        return self._died_young(one, status)
+        return self._died_young(one, status, how)
 
-    def _died_young(self, one: Worker, status: int) -> int | None:
+    def _died_young(self, one: Worker, status: int, how: str) -> int | None:
         state = self._state
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
         what = "right after its start" if one.has_served else "while it started"
@@ -243,7 +245,7 @@ class Fleet:
         # A reload came ahead of its first word: its successor is on the way.
         is_replaced = one.phase == STALE and not one.has_served
         if is_replaced or (is_hopeless and not state.in_phase(STALE)):
-            self._log.error("worker %d ended while it started: %s", one.pid, _how(status))
+            self._log.error("worker %d ended while it started: %s", one.pid, how)
             return None if is_replaced else code
         wait = self._wait()
         stays = "; the old workers go on" if state.in_phase(STALE) else ""
@@ -251,7 +253,7 @@ class Fleet:
             "worker %d ended %s: %s; the next try is in %g seconds%s",
             one.pid,
             what,
-            _how(status),
+            how,
             wait,
             stays,
         )
@@ -266,12 +268,12 @@ class Fleet:
         return wait
 
 
-def _how(status: int) -> str:
-    """The end of a process in words."""
+def _how(status: int, is_ours: bool = False) -> str:
+    """The end of a process in words. is_ours: this process has sent it SIGKILL."""
     if os.WIFEXITED(status):
         return f"exit status {os.WEXITSTATUS(status)}"
     number = os.WTERMSIG(status)
-    hint = " (out of memory?)" if number == signal.SIGKILL else ""
+    hint = " (out of memory?)" if number == signal.SIGKILL and not is_ours else ""
     return f"killed by {signal.Signals(number).name}{hint}"
 
 

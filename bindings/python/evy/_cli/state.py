@@ -38,6 +38,7 @@ class Worker:
     owes_since: float | None = field(default_factory=time.monotonic)
     kill_at: float | None = None
     was_aborted: bool = False
+    was_killed: bool = False
     counters: list[int] = field(default_factory=list)
     resident: int = 0
     # What the counters were at the last mark, when that was, and how they grew by second up to it.
