@@ -150,6 +150,20 @@ def ask_and_break_off(server, connection):
     server.settled(evy_requests_total=total + BEHIND + 1)
 
 
+def test_no_request_is_begun_behind_a_body_while_answers_wait(full):
+    """Bodies are read all the same, and each would bring the next answer into our memory."""
+    server, connection, count = full
+    ask_and_break_off(server, connection)
+    begun = server.counters()["evy_requests_total"]
+    connection.send(b" text" + raw_request("POST", "/buffered", body=b"more"))
+    with Connection(server) as other:
+        assert other.alive() and other.alive()
+        assert server.counters()["evy_requests_total"] == begun + 2, "what the other one asked for"
+    read_all(connection, count + BEHIND)
+    assert [connection.response().body for _ in range(2)] == [b"some text", b"more"]
+    assert connection.alive()
+
+
 def test_a_client_that_leaves_in_a_body_gets_the_answers_ahead_of_it(full):
     server, connection, count = full
     ask_and_break_off(server, connection)

@@ -147,6 +147,9 @@ extension UnsafeMutablePointer<Reactor> {
         while true {
             if connection.pointee.current == nil {
                 if position >= end || connection.pointee.flags.contains(.closing) { break }
+                // A client may send bodies before it reads, and would fill our memory with the answers to
+                // what comes behind each.
+                if connection.pointee.interest.contains(.writable) { break }
                 guard takeExchange(for: connection) != nil else {
                     close(connection)
                     return true
