@@ -176,6 +176,19 @@ def test_a_body_below_the_minimum_rate_is_cut(serve):
     assert not server.select("request")
 
 
+def test_a_body_behind_another_has_a_window_of_its_own(serve):
+    server = serve(body_timeout=SHORT_TEXT)
+    with Connection(server) as connection:
+        whole = raw_request("POST", "/buffered", body=b"one piece")
+        connection.send(whole[:-1])
+        assert connection.silent(0.7 * SHORT)
+        connection.send(whole[-1:] + whole[:-1])
+        assert connection.response().body == b"one piece"
+        assert connection.silent(0.6 * SHORT), "what was left to the first one is over"
+        connection.send(whole[-1:])
+        assert connection.response().body == b"one piece"
+
+
 @pytest.mark.parametrize(
     "target", ["/streamed?n=50000000&piece=65536", "/fixed?n=50000000", "/deferred?how=stream&n=50000000"]
 )

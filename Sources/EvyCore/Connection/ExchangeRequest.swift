@@ -33,13 +33,11 @@ extension UnsafeMutablePointer<Reactor> {
             return nil
         }
         connection.pointee.requests &+= 1
-        // The deadline was this head's: one that begins behind it in the same bytes has its own. And it is no
-        // idle connection's any more, whoever serves it.
+        // The deadline was this head's, or the body's ahead of it: what begins behind it in the same bytes
+        // has its own. And it is no idle connection's any more, whoever serves it.
         connection.pointee.headDeadline = 0
         connection.pointee.idleDeadline = 0
-        if connection.pointee.wait == .head || connection.pointee.wait == .idle {
-            connection.pointee.wait = .nothing
-        }
+        if connection.pointee.wait != .write { connection.pointee.wait = .nothing }
         identify(exchange, connection)
         exchange.pointee.wireReceived = UInt64(byteCount)
         exchange.pointee.wireReceived &+= UInt64(connection.pointee.passedOver)
