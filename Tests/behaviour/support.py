@@ -203,14 +203,15 @@ class Server:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def waits_for_room(self):
-        """One of its loops watches a connection whose socket is full."""
+    def waits_for_room(self, reads=True):
+        """One of its loops watches a connection whose socket is full; reads=False: and does not read it."""
         folder = f"/proc/{self.pid}/fdinfo"
         watched = []
         for number in os.listdir(folder):
             with contextlib.suppress(FileNotFoundError), open(f"{folder}/{number}") as info:
                 watched += re.findall(r"^tfd: .* events: +([0-9a-f]+)", info.read(), re.MULTILINE)
-        return any(int(events, 16) & select.EPOLLOUT for events in watched)
+        found = [int(events, 16) for events in watched if int(events, 16) & select.EPOLLOUT]
+        return any(reads or not events & select.EPOLLIN for events in found)
 
     def threads(self):
         watchers = 1 if "-fsanitize=thread" in os.environ.get("EVY_CFLAGS", "") else 0

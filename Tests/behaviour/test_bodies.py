@@ -5,7 +5,7 @@ import socket
 import zlib
 
 import pytest
-from support import Connection, chunks, pattern, raw_request
+from support import Connection, chunks, pattern, raw_request, wait_until
 
 POST = b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -271,3 +271,16 @@ def test_a_body_that_was_sent_is_had_whole_though_its_client_has_gone(serve, tmp
         hook = server.expect("hook", name="figures", path="/push")
     assert hook["end"] == "client-closed" and hook["stats"]["body_in"] == count
     assert [call["name"] for call in server.select("call", step="body-error")] == ["EVY_E_GONE"] * missing
+
+
+def test_a_writer_hears_of_a_client_that_has_hung_up_with_a_body_unread(serve, tmp_path):
+    """Of a unix socket, whose body is kept for a host that may yet read it."""
+    path, count = str(tmp_path / "evy.sock"), 400_000
+    server = serve(body="stream", listen=[f"unix:{path}"], write_timeout="600s")
+    with Connection(address=path, family=socket.AF_UNIX) as client:
+        client.send(raw_request("POST", "/streamed?n=10000000", body=bytes(count)))
+        wait_until(lambda: server.waits_for_room(reads=False), "a full socket, and a full library")
+        client.socket.shutdown(socket.SHUT_RDWR)
+        assert server.call("write") == "EVY_E_GONE"
+        assert server.expect("hook", name="figures")["end"] == "client-closed"
+        server.settled(evy_connections_open=0)

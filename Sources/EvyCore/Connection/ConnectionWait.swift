@@ -105,6 +105,12 @@ extension UnsafeMutablePointer<Reactor> {
         loop.pointee.poll.change(connection.pointee.descriptor, interest, token: connection.pointee.token)
     }
 
+    /// A hang-up is told again and again: not until something is waited for anew (see setInterest).
+    func unwatch(_ connection: ConnectionRef) {
+        connection.pointee.interest = []
+        loop.pointee.poll.remove(connection.pointee.descriptor)
+    }
+
     /// False: the loop was lost.
     func expire(_ connection: ConnectionRef) -> Bool {
         guard connection.pointee.descriptor >= 0, !isBehindhand(connection) else { return true }

@@ -120,14 +120,14 @@ extension UnsafeMutablePointer<Reactor> {
     fileprivate func hungUp(_ connection: ConnectionRef, isReset: Bool) {
         if connection.pointee.flags.contains(.lingering) { return close(connection) }
         // The client of a unix socket may have gone with all of its body sent: what the host has no room for
-        // yet stands in the socket. A hang-up is told again and again, so that it is not watched until there
-        // is (see setInterest).
-        if !isReset, connection.pointee.current?.pointee.bodyEnd == .open,
+        // yet stands in the socket. An answer that waits for room has none to come, and ends it all.
+        if !isReset, !connection.pointee.interest.contains(.writable),
+            connection.pointee.current?.pointee.bodyEnd == .open,
             SystemCalls.hasInput(connection.pointee.descriptor)
         {
             noticePeerClosed(connection)
-            guard connection.pointee.descriptor >= 0 else { return }
-            return loop.pointee.poll.remove(connection.pointee.descriptor)
+            if connection.pointee.descriptor >= 0 { unwatch(connection) }
+            return
         }
         let isClosed = !isReset || connection.pointee.flags.contains(.peerClosed)
         fail(connection, isClosed ? .clientClosed : .clientReset)

@@ -102,9 +102,10 @@ extension UnsafeMutablePointer<Reactor> {
                 else { return true }
             }
         }
-        if isOver {
+        // Where its share of the turn alone kept the answer from failing, it fails in the next.
+        if isOver, !connection.pointee.interest.contains(.writable) {
             tunnel.pointee.isPeerHungUp = true
-            loop.pointee.poll.remove(connection.pointee.descriptor)
+            unwatch(connection)
         }
         if events.contains(.readable) || tunnel.pointee.isPeerHungUp {
             guard readPeer(tunnel, connection) else { return true }
