@@ -4,7 +4,7 @@
 //   server [--listen ADDR | --listen-fd N | --tls CERT KEY | --tls-pass CERT KEY PASS |
 //           --tls-set KEY VALUE | --cert NAME CERT KEY | --client-ca VERIFY FILE | --keep-tls |
 //           --env NAME VALUE | --report FD | --callbacks | --access |
-//           --quiet | --no-hooks | --second | --run | --nofile N | option=value]...
+//           --quiet | --no-hooks | --second | --run | --pull N | --nofile N | option=value]...
 // A --tls counts for the listeners after it.  Without a listener it takes 127.0.0.1:0.
 #include "testserver.h"
 #include <pthread.h>
@@ -17,6 +17,8 @@ static struct {
   bool second, run, log_callback, access_callback;
   long nofile;
   int listeners;
+  int pullers; /* threads that take the requests (option pull) */
+  pthread_t pulling[8];
 } program;
 
 static int fail(const char *what, const char *text) {
@@ -91,6 +93,10 @@ static int take(evy_config *cfg, evy_tls **tls, char **argv, int *used) {
   } else if (strcmp(name, "--nofile") == 0) {
     program.nofile = atol(argv[1]);
     return 0;
+  } else if (strcmp(name, "--pull") == 0) {
+    program.pullers = atoi(argv[1]);
+    evy_status st = evy_config_set(cfg, "pull", "true");
+    return st == EVY_OK ? 0 : config_fail(name, st, cfg);
   }
   *used = 2;
   if (strcmp(name, "--tls") == 0) {
@@ -128,8 +134,10 @@ static int configure(evy_config *cfg, int argc, char **argv) {
 }
 
 static void set_callbacks(evy_config *cfg) {
-  atomic_fetch_add(&counters.drops_due, 1);
-  evy_config_on_request(cfg, on_request, NULL, count_drop);
+  if (program.pullers == 0) {
+    atomic_fetch_add(&counters.drops_due, 1);
+    evy_config_on_request(cfg, on_request, NULL, count_drop);
+  }
   if (program.log_callback) {
     atomic_fetch_add(&counters.drops_due, 1);
     evy_config_on_log(cfg, on_log, NULL, count_drop);
@@ -215,6 +223,26 @@ static void report_last(void) {
   report_end(&r);
 }
 
+/* In the place of handlers. */
+static void *pull(void *unused) {
+  int32_t event;
+  evy_req *req;
+  while (evy_server_next(program.servers[0], -1, &event, &req) == EVY_OK) {
+    on_request(NULL, req);
+    evy_req_release(req);
+  }
+  return unused;
+}
+
+static void start_pulling(void) {
+  const int most = sizeof program.pulling / sizeof program.pulling[0];
+  for (int i = 0; i < program.pullers; i++) {
+    if (i == most || pthread_create(&program.pulling[i], NULL, pull, NULL) != 0) {
+      abort();
+    }
+  }
+}
+
 static int serve(void) {
   pthread_t control;
   for (int i = 0; i < (program.second ? 2 : 1); i++) {
@@ -231,10 +259,14 @@ static int serve(void) {
   if (pthread_create(&control, NULL, obey, NULL) != 0) {
     abort();
   }
+  start_pulling();
   if (program.run) {
     report_command("run", evy_server_run(program.servers[0]));
   }
   pthread_join(control, NULL);
+  for (int i = 0; i < program.pullers; i++) {
+    pthread_join(program.pulling[i], NULL);
+  }
   return 0;
 }
 
