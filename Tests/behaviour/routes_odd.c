@@ -110,6 +110,27 @@ static void cut(evy_req *req, const char *query) {
   report_call(req, "abort", evy_resp_abort(req));
 }
 
+/* /bursts?n=..&count=..: at each of the gates 1 to count it writes n bytes; at last it reads the body. */
+static void bursts(evy_req *req, const char *query) {
+  long n = query_number(query, "n", 0), count = query_number(query, "count", 0);
+  char *bytes = calloc((size_t)n + 1, 1), block[4096];
+  int64_t got, total = 0;
+  if (bytes == NULL) {
+    abort();
+  }
+  evy_resp_begin(req, 200, NULL, NULL, 0, n * count);
+  for (long i = 1; i <= count; i++) {
+    gate_wait(i);
+    evy_resp_write(req, bytes, (size_t)n, 0);
+  }
+  free(bytes);
+  while ((got = evy_body_read(req, block, sizeof block, -1)) > 0) {
+    total += got;
+  }
+  report_call(req, "read", got < 0 ? got : total);
+  evy_resp_end(req, NULL, 0);
+}
+
 static void see_end(void *argument) {
   evy_req *req = argument;
   while (evy_req_stat(req, EVY_STAT_END) < 0) {
@@ -129,4 +150,5 @@ static void end_seen(evy_req *req, const char *query) {
 const struct route odd_routes[] = {{"/accepted", accepted}, {"/stuffed", stuffed},
                                    {"/end-elsewhere", end_elsewhere}, {"/reading", reading},
                                    {"/drip", drip},         {"/cut", cut},
-                                   {"/end-seen", end_seen}, {NULL, NULL}};
+                                   {"/end-seen", end_seen}, {"/bursts", bursts},
+                                   {NULL, NULL}};

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from support import FACTOR, PATIENCE, Connection, all_responses, pattern, raw_request
+from support import FACTOR, PATIENCE, Connection, all_responses, pattern, raw_request, wait_until
 
 """For clients that only wait; the deadlines of a server that are not set are ten seconds and more."""
 SHORT = 0.4 * FACTOR
@@ -187,6 +187,28 @@ def test_a_body_behind_another_has_a_window_of_its_own(serve):
         assert connection.silent(0.6 * SHORT), "what was left to the first one is over"
         connection.send(whole[-1:])
         assert connection.response().body == b"one piece"
+
+
+@pytest.mark.parametrize("sent", [0, 500], ids=["nothing", "enough"])
+def test_a_wait_for_room_begins_no_new_window_of_a_body(serve, sent):
+    """Who lets an answer wait again and again would never have to send; what comes meanwhile counts."""
+    server = serve(body="stream", body_timeout=SHORT_TEXT, body_min_rate="500")
+    size, bursts, length = 8 << 20, 4, 9999
+    with Connection(server, rcvbuf=4096) as connection:
+        head = raw_request("POST", f"/bursts?n={size}&count={bursts}", [f"Content-Length: {length}"])
+        connection.send(head)
+        for burst in range(1, bursts + 1):
+            server.command("open", burst)
+            wait_until(server.waits_for_room, "a full socket")
+            connection.send(bytes(sent))
+            if sent:
+                server.settled(evy_received_bytes_total=len(head) + burst * sent)
+            while burst == 1 and connection.reader.line():
+                pass
+            connection.reader.take(size)
+            assert connection.silent(0.6 * SHORT) or burst == bursts
+        connection.send_lenient(bytes(length - bursts * sent))
+        assert server.call("read") == (length if sent else "EVY_E_TIMEOUT")
 
 
 @pytest.mark.parametrize(

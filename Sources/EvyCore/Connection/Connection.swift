@@ -57,10 +57,14 @@ struct Connection: ~Copyable {
     /// Of those, what it took in the turn of this number (see ConnectionShare).
     var turnSent = 0
     var turn: UInt32 = 0
-    /// What tells whether the wait gets anywhere. For a body, bytes received in this window of its minimum
-    /// rate; while lingering, bytes thrown away; for room to write, what the peer had taken at its start
-    /// (see SystemCalls.takenMark), and while idle what it had when its place was wanted last, or -1.
+    /// What tells whether the wait gets anywhere. While lingering, bytes thrown away; for room to write, what
+    /// the peer had taken at its start (see SystemCalls.takenMark), and while idle what it had when its place
+    /// was wanted last, or -1.
     var waitMark: Int64 = 0
+    /// Bytes received in this window of a body's minimum rate; and the milliseconds that are left of it while
+    /// the connection waits for room to write, which begins no new one.
+    var windowMark: Int64 = 0
+    var windowLeft: Int64 = 0
     /// While it waits for room to write, or is idle: since when the peer has acknowledged nothing. While
     /// lingering: what it had taken when the wait began.
     var stalledSince: Int64 = 0

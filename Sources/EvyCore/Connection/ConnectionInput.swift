@@ -45,8 +45,7 @@ extension UnsafeMutablePointer<Reactor> {
             worker.pointee.input.copyMemory(from: connection.pointee.input.readable)
             connection.pointee.input.clear(keepingCapacity: 0)
         }
-        // While the client owes us room, a body that goes on is no progress.
-        if connection.pointee.wait != .write { connection.pointee.waitMark &+= Int64(received) }
+        connection.pointee.windowMark &+= Int64(received)
         return process(connection, count: saved + received)
     }
 

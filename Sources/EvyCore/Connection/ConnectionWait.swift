@@ -4,6 +4,9 @@
 
 extension UnsafeMutablePointer<Reactor> {
     func wait(_ connection: ConnectionRef, _ wait: Connection.Wait) {
+        if connection.pointee.wait == .body, wait == .write {
+            connection.pointee.windowLeft = timeLeft(connection)
+        }
         connection.pointee.wait = wait
         let settings = pointee.settings
         let milliseconds: Int64
@@ -15,8 +18,9 @@ extension UnsafeMutablePointer<Reactor> {
             milliseconds = settings.idleTimeout
             connection.pointee.waitMark = -1
         case .body:
-            milliseconds = settings.bodyTimeout
-            connection.pointee.waitMark = 0
+            let left = connection.pointee.windowLeft
+            milliseconds = left > 0 ? left : settings.bodyTimeout
+            if left == 0 { connection.pointee.windowMark = 0 }
         case .write:
             milliseconds = settings.writeLookMilliseconds
             connection.pointee.waitMark = SystemCalls.takenMark(connection.pointee.descriptor)
@@ -37,7 +41,14 @@ extension UnsafeMutablePointer<Reactor> {
         case .write: break
         case .nothing, .handshake, .body, .unreadBody, .linger: connection.pointee.headDeadline = 0
         }
+        if wait != .write { connection.pointee.windowLeft = 0 }
         loop.pointee.deadlines.set(connection.pointee.index, deadline: deadline)
+    }
+
+    /// Milliseconds to its deadline, at least 1; 0: it has none.
+    private func timeLeft(_ connection: ConnectionRef) -> Int64 {
+        let deadline = loop.pointee.deadlines.deadline(of: connection.pointee.index)
+        return deadline == DeadlineWheel.never ? 0 : max(deadline &- nowMilliseconds, 1)
     }
 
     /// Puts the deadline and the interest right for what the connection now waits for. Called when its turn
@@ -202,7 +213,7 @@ extension UnsafeMutablePointer<Reactor> {
             by: settings.bodyTimeout)
         let enough = overflow ? Int64.max : max(needed / 1000, 1)
         guard let exchange = connection.pointee.current else { return true }
-        if connection.pointee.waitMark >= enough {
+        if connection.pointee.windowMark >= enough {
             wait(connection, .body)
             return true
         }

@@ -37,6 +37,7 @@ extension UnsafeMutablePointer<Reactor> {
         // has its own. And it is no idle connection's any more, whoever serves it.
         connection.pointee.headDeadline = 0
         connection.pointee.idleDeadline = 0
+        connection.pointee.windowLeft = 0
         if connection.pointee.wait != .write { connection.pointee.wait = .nothing }
         identify(exchange, connection)
         exchange.pointee.wireReceived = UInt64(byteCount)
