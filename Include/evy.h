@@ -615,7 +615,8 @@ EVY_API const char *evy_body_trailers(evy_req *req, size_t *len);
  * Transfer-Encoding and Connection are the library's: the host's own Date and
  * Content-Length are used, its `Connection: close` is obeyed, every other hop-by-hop field is
  * dropped, but for Upgrade in a 426.  A Content-Length that is not the length of the body
- * given is EVY_E_FIELD, and after EVY_E_FIELD or EVY_E_ARG the request can still be answered.
+ * given or promised is EVY_E_FIELD (an empty one for HEAD says nothing about that of GET), and
+ * after EVY_E_FIELD or EVY_E_ARG the request can still be answered.
  * reason NULL: the standard phrase.  HEAD, 1xx, 204 and 304 never get a body on the wire.
  * Where write_timeout has ended the connection, EVY_E_TIMEOUT comes in the place of EVY_E_GONE
  * in all that follows. */

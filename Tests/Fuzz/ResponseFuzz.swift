@@ -93,7 +93,8 @@ private func kept(_ call: Call) -> [Field]? {
     guard !lengths.contains(nil) else { return nil }
     let dropsLength = call.rule == .nothing || call.rule == .zeroLength
     if !dropsLength, lengths.count > 1 { return nil }
-    if call.rule == .body, let given = lengths.first, let length = call.length, given != length { return nil }
+    let isBound = call.rule == .body || call.rule == .lengthOnly && call.length != 0
+    if isBound, let given = lengths.first, let length = call.length, given != length { return nil }
     return pairs.filter { pair in
         let name = lowered(pair.name)
         return !hopByHop.contains(name) && !(name == "content-length" && dropsLength)

@@ -189,6 +189,18 @@ def test_head_answers_have_the_length_and_no_body(shared, target, length):
         assert connection.alive(), "bytes of a body leaked"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("how", ["respond", "begin"])
+def test_a_length_that_is_not_the_bodys_is_refused(shared, method, how):
+    """RFC 9110 section 8.6: an answer to HEAD tells no length that the answer to GET would not have."""
+    with Connection(shared) as connection:
+        for length, result in (("3", "EVY_E_FIELD"), ("2", "EVY_OK")):
+            query = f"how={how}&name=Content-Length&value={length}&{method}"
+            answer = connection.request(method, f"/header?{query}")
+            assert shared.call("header", query=query) == result
+            assert answer["Content-Length"] == ("2" if result == "EVY_OK" else str(len(result)))
+
+
 @pytest.mark.parametrize("by", ["begin", "header"])
 def test_more_than_promised_is_cut_and_logged(serve, by):
     server = serve()

@@ -113,16 +113,19 @@ extension HTTP1ResponseWriter {
         switch rule {
         case .nothing: return nil
         case .zeroLength: return 0
-        case .lengthOnly:
-            if let length = given.contentLength { return length }
-            // An empty answer to HEAD says nothing about the length of the answer to GET.
-            return bodyLength == 0 ? nil : bodyLength
+        // An empty answer to HEAD says nothing about the length of the answer to GET.
+        case .lengthOnly: return try agreed(given, bodyLength == 0 ? nil : bodyLength)
         case .notModified: return given.contentLength
-        case .body:
-            guard let length = given.contentLength else { return bodyLength }
-            if let bodyLength, bodyLength != length { throw .contentLengthMismatch }
-            return length
+        case .body: return try agreed(given, bodyLength)
         }
+    }
+
+    private static func agreed(
+        _ given: GivenFields, _ bodyLength: UInt64?
+    ) throws(ResponseError) -> UInt64? {
+        guard let length = given.contentLength else { return bodyLength }
+        if let bodyLength, bodyLength != length { throw .contentLengthMismatch }
+        return length
     }
 
     private static func plan(

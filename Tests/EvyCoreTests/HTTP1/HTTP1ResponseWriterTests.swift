@@ -236,6 +236,8 @@ import Testing
         call.fields = "Content-Length\05\0"
         call.length = 6
         #expect(throws: ResponseError.contentLengthMismatch) { try call.write() }
+        call.facts.isHead = true
+        #expect(throws: ResponseError.contentLengthMismatch) { try call.write() }
     }
 
     @Test(arguments: [0, 99, 600, -200, Int.max, Int.min])
