@@ -86,10 +86,10 @@ extension UnsafeMutablePointer<Reactor> {
         }
         pointee.counters.add(.acceptPauses)
         watchListeners(false)
-        lookAgain()
+        acceptAgainLater()
     }
 
-    func lookAgain() {
+    func acceptAgainLater() {
         // The same deadline has another meaning then.
         guard !pointee.isDraining.load(ordering: .relaxed) else { return }
         loop.pointee.deadlines.set(Reactor.acceptIndex, deadline: nowMilliseconds + Self.acceptPause)
@@ -110,14 +110,15 @@ extension UnsafeMutablePointer<Reactor> {
         listener.close()
     }
 
-    /// Whoever waits may get a place now: one that was given up, or that of the connection `idling`.
+    /// Whoever waits may get a place now: one that was given up, or that of an idle connection.
     @inline(never)
-    func resumeAccept(idling connection: ConnectionRef? = nil) {
+    func offerPlace(of connection: ConnectionRef? = nil) {
         pointee.looksAgain = false
         if let connection { pointee.idlingIndex = connection.pointee.index }
         acceptAgain()
     }
 
+    /// Whether there is a place is seen when somebody has come.
     @inline(never)
     func acceptAgain() {
         pointee.isAcceptPaused = false

@@ -125,7 +125,7 @@ extension UnsafeMutablePointer<Reactor> {
                 settle(connection)
             }
             // Something came that was no request, and it looked busy as long.
-            if pointee.isAcceptPaused, connection.pointee.isIdle { resumeAccept(idling: connection) }
+            if pointee.isAcceptPaused, connection.pointee.isIdle { offerPlace(of: connection) }
             return true
         case EPIPE: fail(connection, .clientClosed)
         case EPROTO: fail(connection, .protocolError)

@@ -41,7 +41,7 @@ extension UnsafeMutablePointer<Reactor> {
     // MARK: The holder
 
     /// At the limit: a place in another loop, or that of an idle connection. nil: nobody waits for it, or
-    /// whoever does is served when a connection ends or idles (see resumeAccept).
+    /// whoever does is served when a connection ends or idles (see offerPlace).
     @inline(never)
     func findPlace(for listener: Listener) -> Berth? {
         let hasLooked = pointee.looksAgain
@@ -59,7 +59,7 @@ extension UnsafeMutablePointer<Reactor> {
         watchListeners(false)
         // Nothing tells when the kernel has sent the last of an answer, nor of an idle one further on.
         pointee.looksAgain = isOwed || pointee.table.capacity > Int(Self.looksForIdle)
-        if pointee.looksAgain { lookAgain() }
+        if pointee.looksAgain { acceptAgainLater() }
         if hasOthers { pointee.delegate.askOthersToAccept() }
         return nil
     }
@@ -96,7 +96,7 @@ extension UnsafeMutablePointer<Reactor> {
     /// The place of a connection that is no more.
     func leavePlace() {
         freePlace()
-        if pointee.isAcceptPaused { resumeAccept() }
+        if pointee.isAcceptPaused { offerPlace() }
     }
 
     /// Another loop has no place for somebody, and the kernel may have woken none but it for them. Watching
@@ -106,7 +106,7 @@ extension UnsafeMutablePointer<Reactor> {
         if pointee.isAcceptPaused {
             let hasPlace =
                 pointee.placesTaken.load(ordering: .relaxed) < pointee.settings.connectionsMax
-            if hasPlace { resumeAccept() }
+            if hasPlace { offerPlace() }
             return
         }
         pointee.isAskedToAccept.store(false, ordering: .relaxed)

@@ -81,7 +81,7 @@ extension UnsafeMutablePointer<Reactor> {
         case .nothing, .idle, .write, .linger: isRunning = false
         }
         if !isRunning { wait(connection, due) }
-        if due == .idle, pointee.isAcceptPaused { resumeAccept(idling: connection) }
+        if due == .idle, pointee.isAcceptPaused { offerPlace(of: connection) }
         // While a request is served, reading is stopped only when something comes that has to wait.
         if let exchange = connection.pointee.current, exchange.pointee.stage != .readingHead,
             due != .body, due != .unreadBody
