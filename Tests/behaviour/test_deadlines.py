@@ -177,14 +177,15 @@ def test_a_body_below_the_minimum_rate_is_cut(serve):
 
 
 def test_a_body_behind_another_has_a_window_of_its_own(serve):
-    server = serve(body_timeout=SHORT_TEXT)
+    window = 3 * SHORT
+    server = serve(body_timeout=f"{int(window * 1000)}ms")
     with Connection(server) as connection:
         whole = raw_request("POST", "/buffered", body=b"one piece")
         connection.send(whole[:-1])
-        assert connection.silent(0.7 * SHORT)
+        assert connection.silent(0.7 * window)
         connection.send(whole[-1:] + whole[:-1])
         assert connection.response().body == b"one piece"
-        assert connection.silent(0.6 * SHORT), "what was left to the first one is over"
+        assert connection.silent(0.6 * window), "what was left to the first one is over"
         connection.send(whole[-1:])
         assert connection.response().body == b"one piece"
 
@@ -192,8 +193,9 @@ def test_a_body_behind_another_has_a_window_of_its_own(serve):
 @pytest.mark.parametrize("sent", [0, 500], ids=["nothing", "enough"])
 def test_a_wait_for_room_begins_no_new_window_of_a_body(serve, sent):
     """Who lets an answer wait again and again would never have to send; what comes meanwhile counts."""
-    server = serve(body="stream", body_timeout=SHORT_TEXT, body_min_rate="500")
-    size, bursts, length = 8 << 20, 4, 9999
+    window = 3 * SHORT
+    server = serve(body="stream", body_timeout=f"{int(window * 1000)}ms", body_min_rate="200")
+    size, bursts, length = 8 << 20, 3, 9999
     with Connection(server, rcvbuf=4096) as connection:
         head = raw_request("POST", f"/bursts?n={size}&count={bursts}", [f"Content-Length: {length}"])
         connection.send(head)
@@ -206,7 +208,7 @@ def test_a_wait_for_room_begins_no_new_window_of_a_body(serve, sent):
             while burst == 1 and connection.reader.line():
                 pass
             connection.reader.take(size)
-            assert connection.silent(0.6 * SHORT) or burst == bursts
+            assert connection.silent(0.6 * window) or burst == bursts
         connection.send_lenient(bytes(length - bursts * sent))
         assert server.call("read") == (length if sent else "EVY_E_TIMEOUT")
 
