@@ -233,8 +233,13 @@ static void flow(evy_req *req, const char *query) {
   evy_req_retain(req);
   report_call(req, "on-writable", evy_resp_on_writable(req, flow_on, flow, flow_drop));
   report_call(req, "on-writable-again", evy_resp_on_writable(req, flow_on, NULL, count_drop));
-  report_call(req, "on-gone", evy_req_on_gone(req, flow_gone, NULL, count_drop));
+  evy_status heard = evy_req_on_gone(req, flow_gone, NULL, count_drop);
+  report_call(req, "on-gone", heard);
   report_call(req, "on-gone-again", evy_req_on_gone(req, flow_gone, NULL, count_drop));
+  if (heard != EVY_OK) { /* left already: nobody else would give it back */
+    evy_req_release(req);
+    return;
+  }
   evy_resp_begin(req, 200, NULL, octets, sizeof octets, -1);
   flow_on(flow, req);
 }
