@@ -33,6 +33,25 @@ def test_the_pages(evy_cli):
     assert found["addresses"] == [f"http://127.0.0.1:{run.port}"]
 
 
+def test_the_pages_of_a_daemon(evy_cli, tmp_path):
+    run = evy_cli("-D", "-p", "pid", "--log-file", "errors", "--status-bind", "unix:status")
+    assert run.process.wait(10) == 0
+
+    def pages():
+        with Connection(address=str(tmp_path / "status"), family=socket.AF_UNIX) as connection:
+            health, found = connection.get("/health"), connection.get("/status.json")
+        return health.status == 200 and found.json()
+
+    try:
+        found = wait_until(pages, "a worker that serves")
+        assert found["pid"] == int((tmp_path / "pid").read_text()) and len(found["workers"]) == 1
+    finally:
+        if (tmp_path / "pid").exists():
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+    wait_until(lambda: not (tmp_path / "pid").exists(), "the end of the daemon")
+    assert "exception" not in (tmp_path / "errors").read_text()
+
+
 def test_figures_of_all_workers_and_of_those_that_are_gone(evy_cli):
     run = evy_cli("--status-bind", "127.0.0.1:0", "-w", 2)
     for _ in range(20):

@@ -134,8 +134,10 @@ class Master:
             self._close()
 
     def _start(self) -> None:
-        """Errors: SettingError (the pid file), AppError."""
+        """Errors: SettingError (the pid file), AppError, evy.Error (the status page)."""
         state, settings = self.state, self.state.settings
+        if self._status is not None:
+            self._status.start()
         early: list[int] = []
         # Ahead of the pid file: who reads it may send signals.
         for number in SIGNALS:

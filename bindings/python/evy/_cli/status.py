@@ -49,6 +49,16 @@ class StatusServer:
         self._on_request = _lib.HandlerFunction(self._requested)
         self._remembered, self._remembered_at = self._totals(), time.monotonic()
         self._on_log = _lib.LogFunction(self._logged)
+        self._handle: int | None = None
+        self._own: list[int] = []
+
+    # In the master's loop
+
+    def start(self) -> None:
+        """In the process that will step it, which a daemon becomes last: a server does not survive a fork.
+
+        Errors: evy.Error.
+        """
         # Of the library: a duplicate of the socket, an epoll set, and what wakes it.
         before = set(_open_descriptors())
         with Config() as config:
@@ -56,12 +66,10 @@ class StatusServer:
                 config.set(name, value)
             config.on_request(self._on_request)
             config.on_log(self._on_log)
-            config.listen(listener.socket)
-            self._handle: int | None = config.make_server()
+            config.listen(self.listener.socket)
+            self._handle = config.make_server()
         lib.evy_server_fd(self._handle)
         self._own = [number for number in _open_descriptors() if number not in before]
-
-    # In the master's loop
 
     def fileno(self) -> int:
         return lib.evy_server_fd(self._handle)
