@@ -44,9 +44,10 @@ class Config:
         if kind is None:
             raise TypeError(f"unexpected keyword argument {key!r}: the library has no such option")
         if isinstance(value, (int, float)) and kind == b"time":
-            status = lib.evy_config_set_int(self._handle, name, -1 if value < 0 else round(value * 1000))
+            milliseconds = -1 if value < 0 else _in_64_bits(key, value, 1000)
+            status = lib.evy_config_set_int(self._handle, name, milliseconds)
         elif isinstance(value, int):
-            status = lib.evy_config_set_int(self._handle, name, value)
+            status = lib.evy_config_set_int(self._handle, name, _in_64_bits(key, value))
         elif isinstance(value, str):
             if "\0" in value:
                 raise _errors.ConfigError(f"{key} holds a NUL byte")
@@ -109,3 +110,10 @@ class Config:
         self._check(lib.evy_server_new(self._handle, ctypes.byref(handle)))
         assert handle.value is not None
         return handle.value
+
+
+def _in_64_bits(key: str, value: float, factor: int = 1) -> int:
+    """ctypes would drop the bits above without a word, so that 2**64 became 0. NaN is refused too."""
+    if not -(1 << 63) <= value * factor < 1 << 63:
+        raise _errors.ConfigError(f"option {key}: {value!r} is no number that the library can take")
+    return round(value * factor)

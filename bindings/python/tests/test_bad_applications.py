@@ -277,6 +277,15 @@ def test_an_address_will_do(tmp_path):
         ({"keepalive": "x"}, (TypeError, ValueError), "idle_timeout"),
         ({"environ": 3}, TypeError, "environ"),
         ({"environ": {3: "x"}}, TypeError, "environ"),
+        ({"grace": "5"}, TypeError, "grace is a str"),
+        ({"grace": -5}, ValueError, "grace -5"),
+        ({"grace": float("nan")}, ValueError, "grace nan"),
+        # Numbers that have no place in 64 bits: their lower ones alone would be 0, no limit, and 1.
+        ({"max_body_size": 2**64}, ValueError, "max_body_size: 18446744073709551616"),
+        ({"threads": 2**64 + 1}, ValueError, "threads"),
+        ({"url_length_limit": -(2**64) + 4096}, ValueError, "max_request_line"),
+        ({"body_timeout": float("nan")}, ValueError, "body_timeout: nan"),
+        ({"keepalive": float("inf")}, ValueError, "idle_timeout: inf"),
     ],
 )
 def test_wrong_keywords_are_named(keywords, error, text):

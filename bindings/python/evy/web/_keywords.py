@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from evy import _errors
+from evy import _errors, _lib
 from evy._config import Config
 from evy.web._environ import OVERRIDABLE
 from evy.web._response import Manner
@@ -27,6 +27,7 @@ COMPAT_PIECE_BYTES_MIN = 4096
 COMPAT_CONNECTIONS_MAX = 1024
 _LENIENT = ("allow_missing_host", "allow_bare_lf", "allow_obs_fold", "lenient_content_length")
 _PATCHERS = {"gevent.monkey": "is_module_patched", "eventlet.patcher": "is_monkey_patched"}
+_GRACE_SECONDS_MAX = 1e9
 _VERSIONS = {"HTTP/1.0": "1.0", "HTTP/1.1": "1.1"}
 
 
@@ -34,6 +35,17 @@ def is_compat(compat: str | None) -> bool:
     if compat not in (None, "eventlet"):
         raise _errors.ConfigError(f"compat {compat!r}: it is None or 'eventlet'")
     return compat is not None
+
+
+def grace_ms(grace: Any) -> int:
+    """As evy_server_stop takes it; an infinite one too. Errors: TypeError, ConfigError."""
+    if grace is None:
+        return _lib.FOR_EVER
+    if not isinstance(grace, (int, float)):
+        raise TypeError(f"grace is a {type(grace).__name__}, not a number of seconds or None")
+    if not grace >= 0:  # NaN neither
+        raise _errors.ConfigError(f"grace {grace!r}: it is a number of seconds, or None for ever")
+    return round(min(grace, _GRACE_SECONDS_MAX) * 1000)
 
 
 def streams_chunks(chunked_input: str | None, compat: bool) -> bool:

@@ -137,6 +137,7 @@ class Server:
         _lib.refuse_subinterpreter()
         if not callable(site):
             raise TypeError(f"site is a {type(site).__name__}: it is not callable")
+        _keywords.grace_ms(grace)  # now, not when somebody wants to stop
         self._handle: int | None = None
         self._lock = threading.RLock()
         self._is_started = False
@@ -311,6 +312,7 @@ class Server:
         """
         if grace is not None and grace < 0:
             grace = self.grace
+        grace_ms = _keywords.grace_ms(grace)
         with self._lock:
             self.is_stopping = True
             for one in self.owned_sockets:
@@ -319,7 +321,7 @@ class Server:
             if not self._is_started:
                 self._free()
             elif self._handle is not None:
-                lib.evy_server_stop(self._handle, -1 if grace is None else round(grace * 1000))
+                lib.evy_server_stop(self._handle, grace_ms)
         self._application.idle.cut_all()
 
     def join(self, timeout_seconds: float | None = None) -> bool:
