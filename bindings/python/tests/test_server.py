@@ -4,6 +4,7 @@
 import concurrent.futures
 import contextlib
 import logging
+import gc
 import os
 import signal
 import socket
@@ -115,6 +116,16 @@ def test_a_server_that_is_never_started_gives_its_port_back():
         server.start()
     with pytest.raises(evy.StateError):
         server.join()
+
+
+def test_a_server_that_nobody_starts_or_keeps_gives_its_port_back():
+    with listener() as sock:
+        server = evy.wsgi.Server(sock, hello)
+    port = server.port
+    del server
+    gc.collect()
+    with pytest.raises(ConnectionRefusedError):
+        get(port)
 
 
 def test_double_start_and_waiting_for_oneself_are_refused(serve):

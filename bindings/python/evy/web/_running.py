@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 _EXIT_SECONDS_MAX = 5.0
@@ -30,6 +32,18 @@ def inode_of(sock: Any) -> tuple[int, int]:
     """What a socket and its duplicates have in common."""
     facts = os.fstat(sock.fileno())
     return facts.st_dev, facts.st_ino
+
+
+def weakly(method: Callable[[Any], None]) -> Callable[[Any], None]:
+    """The same call, without a hold on the server: what the library holds, no collector sees through."""
+    refer = weakref.WeakMethod(method)
+
+    def call(argument: Any) -> None:
+        found = refer()
+        if found is not None:
+            found(argument)
+
+    return call
 
 
 def _forget_all() -> None:

@@ -175,7 +175,7 @@ class Server:
             hook_keys=("evy.posthooks", "eventlet.posthooks") if is_compat else ("evy.posthooks",),
             can_wait=threads.can_wait,
             is_buffered=config.get("body") != "stream",
-            on_exit=self._exit_requested,
+            on_exit=_running.weakly(self._exit_requested),
             **keywords,
         )
 
