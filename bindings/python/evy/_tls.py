@@ -82,7 +82,9 @@ class TLS:
 
     def set(self, key: str, value: str) -> None:
         """Sets min_version, max_version, ciphers, ciphersuites, groups, alpn, tickets, ticket_rotation,
-        ocsp_file or keylog_file; see evy_tls_set. Errors: ConfigError (a ValueError), TLSError."""
+        ocsp_file or keylog_file; see evy_tls_set. Errors: TypeError, ConfigError (a ValueError), TLSError."""
+        if not isinstance(value, str):
+            raise TypeError(f"{key} is a {type(value).__name__}: TLS options are texts")
         self._check(lib.evy_tls_set(self.handle, key.encode(), value.encode()))
         self._policy[key] = value
 
@@ -224,6 +226,8 @@ def wrap_ssl(
             "say certfile and keyfile, or tls=evy.TLS(certfile, keyfile)"
         )
     if tls is not None:
+        if not isinstance(tls, TLS):
+            raise TypeError(f"tls is a {type(tls).__name__}, not an evy.TLS")
         _check_alone("tls", keyfile, certfile, cert_reqs, ssl_version, ca_certs, ciphers)
         return SecureListener(sock, tls)
     tls = _server_tls(keyfile, certfile)
@@ -241,8 +245,11 @@ def _server_tls(keyfile: Any, certfile: Any) -> TLS:
         raise ValueError("certfile is needed for a server")
     if isinstance(certfile, (str, bytes, os.PathLike)):
         if not (keyfile is None or isinstance(keyfile, (str, bytes, os.PathLike))):
-            raise ValueError("keyfile is a list, and certfile is not")
+            raise ValueError(f"keyfile is a {type(keyfile).__name__}, and certfile is one path")
         return TLS(certfile, keyfile)
+    for name, value in (("certfile", certfile), ("keyfile", keyfile)):
+        if not (value is None or isinstance(value, Sequence)):
+            raise TypeError(f"{name} is a {type(value).__name__}, not a path or a list of paths")
     certificates = list(certfile)
     keys = [None] * len(certificates) if keyfile is None else list(keyfile)
     if not certificates or len(certificates) != len(keys):

@@ -127,6 +127,13 @@ def test_wrong_arguments(tmp_path):
         ):
             with pytest.raises(ValueError, match=text):
                 evy.wrap_ssl(sock, server_side=True, **arguments)
+        for arguments, text in (
+            ({"certfile": 5}, "certfile is a int"),
+            ({"certfile": [certificate], "keyfile": 5}, "keyfile is a int"),
+            ({"tls": ssl.create_default_context()}, "tls is a SSLContext, not an evy.TLS"),
+        ):
+            with pytest.raises(TypeError, match=text):
+                evy.wrap_ssl(sock, server_side=True, **arguments)
         with pytest.raises(ValueError, match="server_side"):
             evy.wrap_ssl(sock, tls=evy.TLS(certificate, key))
         with pytest.raises(FileNotFoundError, match="nothing.pem"):
@@ -140,6 +147,8 @@ def test_wrong_arguments(tmp_path):
             )
     with pytest.raises(ValueError):
         evy.TLS(certificate, key).add(certificate, key, name="a b")
+    with pytest.raises(TypeError, match="tickets is a int"):
+        evy.TLS(certificate, key).set("tickets", 2)
 
 
 def test_a_secure_listener_is_its_socket(tmp_path):
