@@ -249,6 +249,18 @@ def test_who_sends_all_of_a_body_that_nobody_reads_gets_the_answer(serve):
         assert connection.rest() == b""
 
 
+def test_who_sends_far_more_than_the_kernels_hold_ahead_of_a_look_gets_the_refusal(serve):
+    """As nginx does, on the same machine, with a body that it has taken in whole: its client got 502."""
+    server = serve(linger_timeout="20s")
+    with Connection(server) as connection:
+        size = 96 << 20
+        connection.send(b"PUT /hello HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size >> 20):
+            connection.send(bytes(1 << 20))
+        assert connection.response().status == 413
+        assert connection.ending() == (b"", "eof")
+
+
 def test_linger_bytes_bounds_what_is_swallowed(serve):
     server = serve(linger_bytes="10k", linger_timeout="10s")
     with Connection(server) as connection:

@@ -23,7 +23,7 @@ struct Settings {
     var writeTimeout: Int64 = 60_000
     var lingerTimeout: Int64 = 2_000
     var drainDelay: Int64 = 0
-    var lingerBytes: UInt64 = 16 << 20
+    var lingerBytes: UInt64 = 1 << 30
     /// So much of a body that nobody has read is read away for the sake of the connection's next request.
     static let unreadBodyMax: UInt64 = 64 << 10
     var writeHighWater = 256 << 10

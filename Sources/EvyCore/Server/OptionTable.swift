@@ -181,7 +181,7 @@ extension Options {
             "drain_delay", .time(\.drainDelay, waitBounds, forever: false), "0s",
             "time in which a stopping server still takes a request from its idle connections"),
         OptionRow(
-            "linger_bytes", .size(\.lingerBytes, bufferBounds), "16m",
+            "linger_bytes", .size(\.lingerBytes, bufferBounds), "1g",
             "bytes to read on after the last answer; fewer than both kernels hold may reset it"),
         OptionRow(
             "write_high_water", .size(\.writeHighWater, 1...(1 << 30)), "256k",

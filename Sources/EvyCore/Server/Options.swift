@@ -49,7 +49,7 @@ struct Options: Sendable {
     var writeTimeout: Int64 = 60_000
     var lingerTimeout: Int64 = 2_000
     var drainDelay: Int64 = 0
-    var lingerBytes = 16 << 20
+    var lingerBytes = 1 << 30
     var writeHighWater = 256 << 10
     var writeLowWater = 64 << 10
     var reusePort = false
