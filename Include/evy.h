@@ -504,7 +504,8 @@ EVY_API int32_t evy_server_log_level(evy_server *s);
 /* ---- request: environ (CGI / WSGI names) --------------------------------------------- */
 
 /* REQUEST_METHOD SCRIPT_NAME PATH_INFO (percent-decoded bytes; behind SCRIPT_NAME, which is taken off
- * where the path begins with it) RAW_PATH_INFO (all of the path, as sent) QUERY_STRING
+ * where they begin with it: option script_name is not encoded) RAW_PATH_INFO (all of the path, as
+ * sent) QUERY_STRING
  * (always) REQUEST_URI RAW_URI SERVER_PROTOCOL SERVER_NAME SERVER_PORT SERVER_SOFTWARE
  * GATEWAY_INTERFACE REMOTE_ADDR REMOTE_PORT wsgi.url_scheme HTTPS ("on" under TLS, else
  * absent) SSL_PROTOCOL ("TLSv1.3") SSL_CIPHER SSL_SERVER_NAME (where the client asked for one)

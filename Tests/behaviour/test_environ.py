@@ -237,6 +237,15 @@ def test_script_name_option(serve):
         assert connection.get("/app").status == 404, "the path is empty"
 
 
+@pytest.mark.parametrize("spelled", ["/caf%C3%A9/a%20b", "/caf%c3%a9/%61%20b"])
+def test_a_script_name_is_found_however_its_client_spells_it(serve, spelled):
+    server = serve(script_name="/caf\u00e9/a b")
+    found, _ = environ(server, target=f"{spelled}/env?x")
+    assert found["SCRIPT_NAME"].encode("latin-1").decode() == "/caf\u00e9/a b"
+    assert found["PATH_INFO"] == "/env"
+    assert environ(server, target="/env")[0]["PATH_INFO"] == "/env"
+
+
 def test_server_protocol_fixed_gives_the_ancestors_constant(serve):
     assert environ(serve(server_protocol_fixed="true"))[0]["SERVER_PROTOCOL"] == "HTTP/1.0"
 

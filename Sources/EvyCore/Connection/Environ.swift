@@ -203,18 +203,21 @@ extension UnsafeMutablePointer<Exchange> {
         }
     }
 
-    /// Percent-decoded bytes, behind the mount point (PEP 3333); a proxy may have taken that away before.
+    /// Percent-decoded bytes, behind the mount point (PEP 3333); a proxy may have taken that away before. The
+    /// mount point is no more encoded than they are: clients spell /café as /caf%C3%A9, and may spell /app as
+    /// /%61pp.
     private func decodedPath() -> EnvironText? {
-        var raw = text(pointee.head.path)
-        let mount = pointee.reactor.pointee.settings.scriptName
-        if !mount.isEmpty, raw.starts(with: mount), raw.count == mount.count || raw[mount.count] == 0x2f {
-            raw = UnsafeRawBufferPointer(rebasing: raw[mount.count...])
-        }
+        let raw = text(pointee.head.path)
         guard let place = pointee.arena.allocate(raw.count + 1) else { return nil }
         let room = place.assumingMemoryBound(to: UInt8.self)
         let count = PercentCoding.decode(raw, into: room)
         room[count] = 0
-        return EnvironText(start: place, count: count)
+        let mount = pointee.reactor.pointee.settings.scriptName
+        let path = UnsafeRawBufferPointer(start: place, count: count)
+        guard path.starts(with: mount), count == mount.count || path[mount.count] == 0x2f else {
+            return EnvironText(start: place, count: count)
+        }
+        return EnvironText(start: place + mount.count, count: count - mount.count)
     }
 
     func address(_ address: evy_address) -> EnvironText? {

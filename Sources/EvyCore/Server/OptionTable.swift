@@ -200,7 +200,7 @@ extension Options {
             "value of a Server header in every answer; empty: none"),
         OptionRow(
             "script_name", .text(\.scriptName, fault: scriptNameFault), "",
-            "SCRIPT_NAME of every request: where the application is mounted"),
+            "SCRIPT_NAME of every request: where the application is mounted, not percent-encoded"),
         OptionRow(
             "request_id_header", .text(\.requestIDHeader, fault: requestIDHeaderFault), "",
             "header with a request's id, such as X-Request-ID: environ always has it, made here if need be"),
