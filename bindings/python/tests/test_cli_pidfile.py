@@ -23,3 +23,11 @@ def test_a_pid_file_that_cannot_be_written(evy_cli):
     names = os.listdir(run.folder)
     assert "sock" not in names and not [one for one in names if one.startswith(".evy-")]
     run.err.expect("cannot write pid file .*folder: Is a directory")
+
+
+def test_what_is_no_file_stays_what_it_is(evy_cli):
+    os.mkfifo(evy_cli.folder / "fifo")
+    run = evy_cli("-p", "fifo")
+    assert run.ended() == 1
+    run.err.expect("cannot write pid file .*fifo: it is there, and no regular file")
+    assert (run.folder / "fifo").is_fifo()

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 
 from evy._cli.values import SettingError
+
+# A process id and a line end, with room to spare.
+_BYTES_MAX = 64
 
 
 class PidFile:
@@ -18,6 +22,7 @@ class PidFile:
 
     def create(self) -> None:
         """Errors: SettingError: another process that lives is in it, or it cannot be written."""
+        self._refuse_device()
         other = self.read()
         if other is not None and other != os.getpid() and _is_alive(other):
             raise SettingError(f"pid file {self.path}: process {other} is running already")
@@ -35,6 +40,15 @@ class PidFile:
                     os.unlink(temporary)
             raise SettingError(f"cannot write pid file {self.path}: {error.strerror}") from None
 
+    def _refuse_device(self) -> None:
+        """Or /dev/null would be replaced by a file, and removed at the end."""
+        try:
+            mode = os.stat(self.path).st_mode
+        except OSError:
+            return  # it is not there yet, or cannot be written either
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise SettingError(f"cannot write pid file {self.path}: it is there, and no regular file")
+
     def rename(self, path: str) -> None:
         """Errors: SettingError; the file has its old name then."""
         try:
@@ -45,8 +59,9 @@ class PidFile:
 
     def read(self) -> int | None:
         try:
-            with open(self.path) as file:
-                return int(file.read())
+            # What has become a FIFO meanwhile is not to be waited for.
+            with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                return int(file.read(_BYTES_MAX))
         except (OSError, ValueError):
             return None
 
