@@ -68,6 +68,19 @@ number = 3
 """
 
 
+# As systemd starts a service with two sockets; their ports are its first line.
+ACTIVATE = """
+import os, socket, sys
+made = [socket.create_server(('127.0.0.1', 0)) for _ in range(2)]
+copies = [os.dup(os.dup(one.fileno())) for one in made]
+for number, one in zip((3, 4), copies):
+    os.dup2(one, number)
+print(*(one.getsockname()[1] for one in made), flush=True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='web:admin')
+os.execv(sys.executable, [sys.executable, '-m', 'evy', *sys.argv[1:]])
+"""
+
+
 class Command(Program):
     """A running `python -m evy`; `folder` holds app.py, and is where it runs."""
 

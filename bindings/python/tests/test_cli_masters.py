@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 
-from cli_harness import evy_cli, is_alive  # noqa: F401
+from cli_harness import ACTIVATE, APP, evy_cli, is_alive  # noqa: F401
 from client import PATIENCE, Connection, wait_until
 from test_cli_signals import begin_waiting, pid_in
 
@@ -198,3 +198,45 @@ def test_a_host_with_several_addresses_is_served_at_each(evy_cli):
     assert run.process.wait(PATIENCE) == 0
     all_answer()
     assert pid_in(run.folder / "pid") == new
+
+
+def activated(tmp_path, program, *arguments):
+    """A run with two sockets of systemd's and no --bind, and their ports."""
+    (tmp_path / "app.py").write_text(APP)
+    run = program(ACTIVATE, "-p", "pid", *arguments, "app:app")
+    return run, [int(port) for port in run.out.expect(r"^\d+ \d+$").split()]
+
+
+def answers(port):
+    with Connection(port=port) as connection:
+        return connection.get("/").body == b"Hello"
+
+
+def test_an_upgrade_keeps_the_sockets_that_systemd_has_passed(tmp_path, program):
+    run, ports = activated(tmp_path, program)
+    run.err.expect("^  pid ")
+    run.process.send_signal(signal.SIGUSR2)
+    run.err.expect("^  pid ", 2)
+    successor = pid_in(tmp_path / "pid.2")
+    try:
+        served = [int(line.rsplit(":", 1)[1]) for line in run.err.matching("http://")]
+        assert served == ports * 2
+        run.process.send_signal(signal.SIGTERM)
+        assert run.process.wait(PATIENCE) == 0
+        assert all(answers(port) for port in ports)
+    finally:
+        os.kill(successor, signal.SIGTERM)
+    wait_until(lambda: not is_alive(successor), "the end of the new master")
+
+
+def test_a_daemon_keeps_the_sockets_that_systemd_has_passed(tmp_path, program):
+    run, ports = activated(tmp_path, program, "-D", "--log-file", "errors")
+    assert run.process.wait(PATIENCE) == 0
+    daemon = pid_in(tmp_path / "pid")
+    try:
+        os.kill(daemon, signal.SIGHUP)
+        wait_until(lambda: "reloaded" in (tmp_path / "errors").read_text(), "the reload")
+        assert all(answers(port) for port in ports)
+    finally:
+        os.kill(daemon, signal.SIGTERM)
+    wait_until(lambda: not is_alive(daemon), "the end of the daemon")

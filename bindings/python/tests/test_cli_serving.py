@@ -14,7 +14,7 @@ import sys
 import uuid
 
 import pytest
-from cli_harness import APP, PACKAGE, evy_cli, open_to_all, stat_of  # noqa: F401
+from cli_harness import ACTIVATE, APP, PACKAGE, evy_cli, open_to_all, stat_of  # noqa: F401
 from client import Closed, Connection, Reset, client_context, raw_request, wait_until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
@@ -71,17 +71,6 @@ def test_a_socket_of_the_caller(evy_cli):
         port, number = sock.getsockname()[1], sock.fileno()
         run = evy_cli(bind=f"fd://{number}", pass_fds=[number])
         assert run.get(port=port).body == b"Hello"
-
-
-ACTIVATE = """
-import os, socket, sys
-made = [socket.create_server(('127.0.0.1', 0)) for _ in range(2)]
-copies = [os.dup(os.dup(one.fileno())) for one in made]
-for number, one in zip((3, 4), copies):
-    os.dup2(one, number)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='web:admin')
-os.execv(sys.executable, [sys.executable, '-m', 'evy', *sys.argv[1:]])
-"""
 
 
 @pytest.mark.parametrize("arguments, count", [([], 2), (["-b", "systemd:admin"], 1), (["-b", "systemd:"], 2)])

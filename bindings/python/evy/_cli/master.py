@@ -39,9 +39,10 @@ SYSTEMD = "systemd:"
 STATUS = "status"
 
 
-def addresses_of(settings: Any) -> list[str]:
-    """The addresses to serve: as given, or what systemd has passed to a process without --bind."""
-    if "bind" not in settings.given and addresses.passed_by_systemd():
+def addresses_of(settings: Any, kept: dict[str, list[Listener]]) -> list[str]:
+    """The addresses to serve: as given, or what systemd has passed to a process without --bind. It has passed
+    them to the first process: a daemon and a new master have other ids, and the sockets all the same."""
+    if "bind" not in settings.given and (SYSTEMD in kept or addresses.passed_by_systemd()):
         return [SYSTEMD]
     return settings.bind
 
@@ -84,7 +85,7 @@ class Master:
 
     def _open(self, settings: Any, kept: dict[str, list[Listener]]) -> list[Listener]:
         return addresses.open_listeners(
-            addresses_of(settings),
+            addresses_of(settings, kept),
             backlog=settings.backlog,
             reuse_port=settings.reuse_port,
             umask=settings.umask,
