@@ -31,3 +31,14 @@ def test_what_is_no_file_stays_what_it_is(evy_cli):
     assert run.ended() == 1
     run.err.expect("cannot write pid file .*fifo: it is there, and no regular file")
     assert (run.folder / "fifo").is_fifo()
+
+
+def test_a_daemon_tells_of_its_pid_file_while_somebody_listens(evy_cli):
+    (evy_cli.folder / "pid").write_text(f"{os.getpid()}\n")
+    for path, text in (
+        ("pid", f"^evy: pid file .*/pid: process {os.getpid()} is running already"),
+        ("nowhere/pid", "^evy: cannot write pid file .*/nowhere/pid: No such file or directory"),
+    ):
+        run = evy_cli("-D", "-p", path, bind="unix:sock")
+        assert run.ended() == 1 and run.err.matching(text)
+    assert (run.folder / "pid").read_text() == f"{os.getpid()}\n" and not (run.folder / "sock").exists()

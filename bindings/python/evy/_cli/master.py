@@ -61,6 +61,8 @@ class Master:
         kept, self.state.old_master = upgrade.inherited()
         try:
             serving.check(settings, self.state.logs)
+            if settings.daemon and settings.pidfile and not self.state.old_master:
+                PidFile(settings.pidfile).check()  # a daemon has nobody left whom it could tell
             self.state.tls = serving.make_tls(settings)
             self.state.listeners = self._open(settings, kept)
             if settings.status_bind:

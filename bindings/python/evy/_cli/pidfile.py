@@ -20,12 +20,18 @@ class PidFile:
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
 
+    def check(self) -> None:
+        """Whether create() would go well, as far as can be told. Errors: as create()."""
+        self._refuse_others()
+        try:
+            with tempfile.TemporaryFile(dir=os.path.dirname(self.path)):
+                return
+        except OSError as error:
+            raise self._unwritable(error) from None
+
     def create(self) -> None:
         """Errors: SettingError: another process that lives is in it, or it cannot be written."""
-        self._refuse_device()
-        other = self.read()
-        if other is not None and other != os.getpid() and _is_alive(other):
-            raise SettingError(f"pid file {self.path}: process {other} is running already")
+        self._refuse_others()
         folder = os.path.dirname(self.path)
         temporary = ""
         try:
@@ -38,10 +44,17 @@ class PidFile:
             if temporary:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
-            raise SettingError(f"cannot write pid file {self.path}: {error.strerror}") from None
+            raise self._unwritable(error) from None
 
-    def _refuse_device(self) -> None:
-        """Or /dev/null would be replaced by a file, and removed at the end."""
+    def _unwritable(self, error: OSError) -> SettingError:
+        return SettingError(f"cannot write pid file {self.path}: {error.strerror}")
+
+    def _refuse_others(self) -> None:
+        """Devices and the like, or /dev/null would be replaced by a file, and removed at the end; and the
+        file of a process that lives."""
+        other = self.read()
+        if other is not None and other != os.getpid() and _is_alive(other):
+            raise SettingError(f"pid file {self.path}: process {other} is running already")
         try:
             mode = os.stat(self.path).st_mode
         except OSError:
