@@ -26,7 +26,9 @@ def files(env, start_response):
     if file is None:
         start_response("404 Not Found", [("Content-Type", "text/plain")])
         return [b"Not Found\r\n"]
-    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    kind, packing = mimetypes.guess_type(file.name)
+    if kind is None or packing:  # page.html.gz is no page
+        kind = "application/octet-stream"
     length = str(os.fstat(file.fileno()).st_size)
     start_response("200 OK", [("Content-Type", kind), ("Content-Length", length)])
     return env["wsgi.file_wrapper"](file)

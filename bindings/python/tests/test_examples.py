@@ -106,12 +106,14 @@ def test_files(example, tmp_path):
     folder.mkdir()
     (folder / "a ü.txt").write_bytes(b"text")
     (folder / "big").write_bytes(os.urandom(1 << 20))
+    (folder / "page.html.gz").write_bytes(b"packed")
     (folder / "out").symlink_to(tmp_path)
     (tmp_path / "secret").write_bytes(b"secret")
     started = example("files", folder)
     with Connection(port=started.port) as connection:
         found = connection.get("/a%20%C3%BC.txt")
         assert (found.body, found["Content-Type"]) == (b"text", "text/plain")
+        assert connection.get("/page.html.gz")["Content-Type"] == "application/octet-stream"
         assert connection.get("/big").body == (folder / "big").read_bytes()
         assert connection.request("HEAD", "/big")["Content-Length"] == str(1 << 20)
         outside = ("/../secret", "/%2e%2e/secret", "/out/secret", "/")
