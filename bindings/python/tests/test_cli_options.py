@@ -134,6 +134,7 @@ SETTINGS = [
     (["--access-logformat", "%({X-Thing}i)s"], r"--access-logformat: %\(\{X-Thing\}i\)s cannot"),
     (["--access-logformat", "%(nonsense)s"], "--access-logformat: .*nonsense"),
     (["-b", "nonsense:port"], "--bind nonsense:port: not HOST:PORT"),
+    (["-b", "8000"], "--bind 8000: a host. Say :8000 for a port"),
     (["-b", "127.0.0.1:99999"], "--bind 127.0.0.1:99999: not HOST:PORT"),
     (["-b", "fd://77"], "cannot listen on fd://77: descriptor 77"),
     (["-b", "systemd:web"], "cannot listen on systemd:web: no socket of the name 'web'"),
