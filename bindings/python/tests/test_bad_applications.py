@@ -182,6 +182,23 @@ def test_a_client_cannot_forge_log_lines(serve):
     assert not server.log.matching("\x1b")
 
 
+def test_a_client_cannot_forge_log_lines_by_way_of_an_exception(serve):
+    """Applications put what they were given into the messages of their exceptions."""
+
+    def site(env, start_response):
+        try:
+            raise KeyError(env["PATH_INFO"])
+        except KeyError:
+            raise RuntimeError(f"no user {env['PATH_INFO'][1:]}") from None
+
+    server = serve(site)
+    with Connection(server) as connection:
+        assert connection.get("/x%0A127.0.0.1%20forged%0d%1B%5B2J%C2%9B").status == 500
+    server.log.access()
+    text = "\n".join(server.log.lines)
+    assert "\nRuntimeError: no user x\n    127.0.0.1 forged\\x0d\\x1b[2J\u00c2\\x9b\n127.0.0.1 - - [" in text
+
+
 def test_exc_info_that_is_none_in_an_error_handler(serve):
     """sys.exc_info() outside of a handler is (None, None, None)."""
 

@@ -19,6 +19,12 @@ _METHODS = {
     _lib.LOG_INFO: "info",
     _lib.LOG_DEBUG: "debug",
 }
+# What would steer a terminal, or end a line where not every program sees an end.
+_STEERING = {
+    number: f"\\x{number:02x}"
+    for number in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+    if chr(number) not in "\n\t"
+}
 
 
 class Log:
@@ -62,7 +68,7 @@ class Log:
 
     def error(self, what: str) -> None:
         """what, and the traceback of the exception being handled."""
-        self.line(f"({os.getpid()}) {what}\n{traceback.format_exc()}".rstrip("\n"), _lib.LOG_ERROR)
+        self.line(f"({os.getpid()}) {what}\n{_told_traceback()}".rstrip("\n"), _lib.LOG_ERROR)
 
     def flush(self) -> None:
         try:
@@ -118,6 +124,22 @@ class Logs:
             self._access.line(ctypes.string_at(start, byte_count).decode("latin-1"))
         except BaseException:
             report_unraisable("the access log")
+
+
+def _told_traceback() -> str:
+    """Of the exception being handled. Its message may hold what a client wrote, which is neither to forge
+    a line of the log nor to steer a terminal."""
+    told = ""
+    for part in traceback.format_exception(*sys.exc_info()):
+        lines = part.translate(_STEERING).rstrip("\n").split("\n")
+        # A part is one frame, whose lines are indented, or one exception; or words between two, from an
+        # empty line on.
+        if lines[0]:
+            lines[1:] = [one if one[:1] in ("", " ") else f"    {one}" for one in lines[1:]]
+            told += "\n".join(lines) + "\n"
+        else:
+            told += part
+    return told
 
 
 def report_unraisable(place: str) -> None:
