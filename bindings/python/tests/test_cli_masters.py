@@ -4,6 +4,7 @@
 import errno
 import os
 import re
+import shutil
 import signal
 import socket
 
@@ -240,3 +241,30 @@ def test_a_daemon_keeps_the_sockets_that_systemd_has_passed(tmp_path, program):
     finally:
         os.kill(daemon, signal.SIGTERM)
     wait_until(lambda: not is_alive(daemon), "the end of the daemon")
+
+
+def test_the_folder_of_a_release_may_be_gone_when_the_next_one_takes_over(evy_cli, tmp_path):
+    """As tools for deployment do it: `current` leads to the new one, and the oldest are removed."""
+    (tmp_path / "app.py").unlink()
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "app.py").write_text(APP.replace("Hello", f"release {name}"))
+    current = tmp_path / "current"
+    current.symlink_to("1")
+    run = evy_cli("--chdir", "current", "-p", tmp_path / "pid")
+    port = run.port
+    assert run.get(port=port).body == b"release 1"
+    current.unlink()
+    current.symlink_to("2")
+    shutil.rmtree(tmp_path / "1")
+    run.signal(signal.SIGTTIN)
+    run.err.expect("there is no module 'app' in the current folder, which was removed, or on the path")
+    run.signal(signal.SIGUSR2)
+    successor = pid_in(tmp_path / "pid.2")
+    run.err.expect(f"new master {successor}")
+    run.err.expect("^  pid ", 2)
+    run.signal(signal.SIGTERM)
+    assert run.process.wait(PATIENCE) == 0
+    assert wait_until(lambda: run.get(port=port), "an answer").body == b"release 2"
+    os.kill(successor, signal.SIGTERM)
+    wait_until(lambda: not is_alive(successor), "the end of the new master")

@@ -84,10 +84,17 @@ def _module(name: str) -> Any:
             raise _failure(f"cannot import module {name!r}: {error}", error) from None
         file = name.removesuffix(".py").replace(".", os.sep) + ".py"
         hint = f" (did you mean {name[:-3]!r}?)" if name.endswith(".py") and os.path.exists(file) else ""
-        text = f"there is no module {error.name!r} in {os.getcwd()} or on the path{hint}"
+        text = f"there is no module {error.name!r} in {_here()} or on the path{hint}"
         raise AppError(text) from None
     except Exception as error:
         raise _failure(f"cannot import module {name!r}: {type(error).__name__}: {error}", error) from None
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "the current folder, which was removed,"
 
 
 def _attribute(module: Any, module_name: str, names: list[str]) -> Any:

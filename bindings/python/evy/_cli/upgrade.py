@@ -26,7 +26,8 @@ def start_master(
     for one in listeners:
         copies.setdefault(one.spec, []).append(os.dup(one.socket.fileno()))
     numbers = [number for spec in copies.values() for number in spec]
-    here = os.getcwd()
+    # By descriptor: a release that has been replaced may be gone, and its folder have no name any more.
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for number in numbers:
             os.set_inheritable(number, True)
@@ -40,8 +41,8 @@ def start_master(
             setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
         )
     finally:
-        os.chdir(here)
-        for number in numbers:
+        os.fchdir(here)
+        for number in (here, *numbers):
             os.close(number)
 
 
