@@ -167,7 +167,7 @@ extension Options {
             "time a kept connection may wait for its next request"),
         OptionRow(
             "body_timeout", .time(\.bodyTimeout, deadlineBounds, forever: true), "30s",
-            "longest pause in a request body"),
+            "each such window of a request body must bring body_min_rate; a pause may span two"),
         OptionRow(
             "body_min_rate", .int(\.bodyMinRate, 0...(1 << 30)), "240",
             "bytes a second a request body must bring on average; 0: any"),
