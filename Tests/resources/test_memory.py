@@ -128,6 +128,33 @@ def test_a_client_never_passes_for_its_proxy_nor_a_part_of_environ_for_all(fault
     well(server)
 
 
+def data_bytes(server):
+    """Touched or not, as slabs that were not filled are not."""
+    with open(f"/proc/{server.pid}/statm") as statm:
+        return int(statm.read().split()[5]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(SANITIZED, reason="its allocator keeps what was given back")
+def test_clients_for_whom_there_is_no_place_cost_nothing(faulty):
+    """A loop makes room for more of them by the hundred, in steps; one or another finds no memory."""
+    server = faulty("--quiet", loops="1", header_timeout="600s")
+    with Connection(server) as first:
+        assert first.alive()
+        server.faults.set("memory", "ENOMEM", every=2)
+        crowd = [Connection(server) for _ in range(400)]
+        before = data_bytes(server)
+        for seen in range(2):
+            server.faults.set("memory", "ENOMEM", every=2, seen=seen)
+            for _ in range(500):
+                with Connection(server) as connection:
+                    assert connection.ending()[0] == b""
+        server.faults.clear()
+        assert data_bytes(server) - before < 4 * MIB
+    for connection in crowd:
+        connection.close()
+    well(server)
+
+
 def limited(server, extra):
     """From here on the process may have only so much more address space; None: as much as it likes."""
     with open(f"/proc/{server.pid}/statm") as statm:

@@ -49,24 +49,25 @@ struct ConnectionTable: ~Copyable {
         count -= 1
     }
 
+    /// The slab comes last: what is got ahead of it is kept, and serves the next try.
     private mutating func grow() -> Bool {
         let slabCount = capacity / Self.slabSize
         guard capacity < 1 << 30,
-            let slab = malloc(Self.slabSize * MemoryLayout<Connection>.stride),
             let list = realloc(slabs, (slabCount + 1) * MemoryLayout<ConnectionRef>.stride)
         else { return false }
-        let first = slab.bindMemory(to: Connection.self, capacity: Self.slabSize)
-        for offset in 0..<Self.slabSize {
-            (first + offset).initialize(to: Connection(index: UInt32(truncatingIfNeeded: capacity + offset)))
-        }
         slabs = list.assumingMemoryBound(to: ConnectionRef.self)
-        slabs?[slabCount] = first
         if capacity + Self.slabSize > freeRoom {
             let wanted = max(capacity + Self.slabSize, 2 * freeRoom)
             guard let room = realloc(free, wanted * MemoryLayout<UInt32>.stride) else { return false }
             free = room.assumingMemoryBound(to: UInt32.self)
             freeRoom = wanted
         }
+        guard let slab = malloc(Self.slabSize * MemoryLayout<Connection>.stride) else { return false }
+        let first = slab.bindMemory(to: Connection.self, capacity: Self.slabSize)
+        for offset in 0..<Self.slabSize {
+            (first + offset).initialize(to: Connection(index: UInt32(truncatingIfNeeded: capacity + offset)))
+        }
+        slabs?[slabCount] = first
         guard let indices = free else { return false }
         for offset in 0..<Self.slabSize {
             // The lowest index on top: few connections stay together.

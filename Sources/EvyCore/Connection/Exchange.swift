@@ -206,10 +206,17 @@ struct DateText {
 extension UnsafeMutablePointer<Exchange> {
     /// nil: out of memory.
     static func make(reactor: ReactorRef, fieldCapacity: Int) -> ExchangeRef? {
-        guard let room = malloc(MemoryLayout<Exchange>.stride),
-            let slots = calloc(max(fieldCapacity, 1), MemoryLayout<FieldSlot>.stride),
-            let nodeRoom = malloc(MemoryLayout<InboxNode>.stride)
-        else { return nil }
+        let rooms = (
+            malloc(MemoryLayout<Exchange>.stride),
+            calloc(max(fieldCapacity, 1), MemoryLayout<FieldSlot>.stride),
+            malloc(MemoryLayout<InboxNode>.stride)
+        )
+        guard let room = rooms.0, let slots = rooms.1, let nodeRoom = rooms.2 else {
+            free(rooms.0)
+            free(rooms.1)
+            free(rooms.2)
+            return nil
+        }
         let exchange = room.bindMemory(to: Exchange.self, capacity: 1)
         let node = nodeRoom.bindMemory(to: InboxNode.self, capacity: 1)
         node.initialize(to: InboxNode(owner: room))
