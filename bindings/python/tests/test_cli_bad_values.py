@@ -29,6 +29,7 @@ VALUES = [
     ("reload_extra_files = 5", "reload_extra_files: 5 is neither"),
     ("chdir = 'a\\0b'", "chdir: 'a.x00b' holds a NUL"),
     ("accesslog = 'a\\0b'", "accesslog: 'a.x00b' holds a NUL"),
+    ("certfile = ''", "certfile: '' is no path of a file .for clear text, leave it out"),
     ("certfile = 'a\\0b'", "certfile: 'a.x00b' holds a NUL"),
     ("pidfile = '\\ud800'", "pidfile: '.ud800' is no text: it holds half"),
     ("forwarded_allow_ips = '\\udcff'", "forwarded_allow_ips: '.udcff' is not UTF-8"),

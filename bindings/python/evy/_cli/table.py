@@ -135,11 +135,11 @@ _TIMES = (
             "time a connection may wait for its next request; 0: none is kept", "SECONDS"),
 )
 _TLS = (
-    Setting("certfile", "--certfile", values.path, None, TLS,
+    Setting("certfile", "--certfile", values.tls_path, None, TLS,
             "certificate chain (PEM, leaf first): every address speaks TLS then", "FILE"),
-    Setting("keyfile", "--keyfile", values.path, None, TLS,
+    Setting("keyfile", "--keyfile", values.tls_path, None, TLS,
             "private key (PEM); without it --certfile holds the key too", "FILE"),
-    Setting("ca_certs", "--ca-certs", values.path, None, TLS,
+    Setting("ca_certs", "--ca-certs", values.tls_path, None, TLS,
             "certificates (PEM) that vouch for those of clients", "FILE"),
     Setting("cert_reqs", "--cert-reqs", values.cert_reqs, 0, TLS,
             "certificates of clients: 0 not asked for, 1 looked at, 2 required", "N"),

@@ -35,6 +35,13 @@ def path(value: Any) -> str | None:
     return value
 
 
+def tls_path(value: Any) -> str | None:
+    """As path(); an empty one, as of a variable that is not set, must not pass for none: it means TLS."""
+    if value == "":
+        raise ValueError("'' is no path of a file (for clear text, leave it out)")
+    return path(value)
+
+
 def text(value: Any) -> str | None:
     """As the library takes it: UTF-8."""
     found = path(value)
