@@ -302,13 +302,15 @@ def test_finalizers_run_anywhere_and_requests_are_not_mixed_up(bridged):
 
 
 HELD = """
-import ctypes, os, sys, evy
+import ctypes, os, sys, time, evy
 def site(env, start_response):
     start_response('200 OK', [])
     if env['PATH_INFO'] == '/file':
         return env['wsgi.file_wrapper'](open(sys.argv[1], 'rb'))
     if env['PATH_INFO'] == '/hold':
         descriptor, room = os.open(sys.argv[2], os.O_RDWR), ctypes.create_string_buffer(1)
+        while server.stats().threads_busy > 1:
+            time.sleep(0.001)  # what answered with the file still needs the lock
         print('held')
         ctypes.PyDLL(None).read(descriptor, room, 1)
     return [b'abc']
