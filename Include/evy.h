@@ -503,10 +503,9 @@ EVY_API int32_t evy_server_log_level(evy_server *s);
 
 /* ---- request: environ (CGI / WSGI names) --------------------------------------------- */
 
-/* REQUEST_METHOD SCRIPT_NAME PATH_INFO (percent-decoded bytes; behind SCRIPT_NAME, which is taken off
- * where they begin with it: option script_name is not encoded) RAW_PATH_INFO (all of the path, as
- * sent) QUERY_STRING
- * (always) REQUEST_URI RAW_URI SERVER_PROTOCOL SERVER_NAME SERVER_PORT SERVER_SOFTWARE
+/* REQUEST_METHOD SCRIPT_NAME PATH_INFO (the percent-decoded path; option script_name, which is not
+ * encoded either, is taken off where it begins with that) RAW_PATH_INFO (all of the path, as sent)
+ * QUERY_STRING (always) REQUEST_URI RAW_URI SERVER_PROTOCOL SERVER_NAME SERVER_PORT SERVER_SOFTWARE
  * GATEWAY_INTERFACE REMOTE_ADDR REMOTE_PORT wsgi.url_scheme HTTPS ("on" under TLS, else
  * absent) SSL_PROTOCOL ("TLSv1.3") SSL_CIPHER SSL_SERVER_NAME (where the client asked for one)
  * SSL_CLIENT_VERIFY ("NONE", "SUCCESS", "FAILED:reason") SSL_CLIENT_CERT (PEM; the good and

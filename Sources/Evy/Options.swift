@@ -157,7 +157,7 @@ extension Options {
         get { time("idle_timeout") }
         set { set("idle_timeout", newValue) }
     }
-    /// Each such window of a request body must bring `body_min_rate`; a pause may span two.
+    /// The length of a window of a request body. Each must bring `body_min_rate`, so a pause may span two.
     public var bodyTimeout: Duration? {
         get { time("body_timeout") }
         set { set("body_timeout", newValue) }

@@ -167,7 +167,7 @@ extension Options {
             "time a kept connection may wait for its next request"),
         OptionRow(
             "body_timeout", .time(\.bodyTimeout, deadlineBounds, forever: true), "30s",
-            "each such window of a request body must bring body_min_rate; a pause may span two"),
+            "length of a window of a request body; each must bring body_min_rate, so a pause may span two"),
         OptionRow(
             "body_min_rate", .int(\.bodyMinRate, 0...(1 << 30)), "240",
             "bytes a second a request body must bring on average; 0: any"),
@@ -291,5 +291,13 @@ private let meaningfulHeaders: Set<String> = [
         return "\(OptionValue.quoted(value)) holds a control byte"
     }
     guard value.hasPrefix("/") else { return "\(OptionValue.quoted(value)) does not begin with /" }
+    if isEncoded(value.utf8) {
+        return "\(OptionValue.quoted(value)) is percent-encoded: it is looked for in the decoded path"
+    }
     return value.hasSuffix("/") ? "\(OptionValue.quoted(value)) ends with /" : nil
+}
+
+private func isEncoded(_ text: String.UTF8View) -> Bool {
+    let digits = text.dropFirst().map(ASCII.isHexDigit)
+    return zip(text, zip(digits, digits.dropFirst())).contains { $0 == 0x25 && $1.0 && $1.1 }
 }

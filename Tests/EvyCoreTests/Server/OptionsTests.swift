@@ -173,6 +173,10 @@ import Testing
         ("server_header", "evy ", "option server_header: \"evy \" begins or ends with a space"),
         ("script_name", "app", "option script_name: \"app\" does not begin with /"),
         ("script_name", "/app/", "option script_name: \"/app/\" ends with /"),
+        (
+            "script_name", "/caf%C3%a9",
+            "option script_name: \"/caf%C3%a9\" is percent-encoded: it is looked for in the decoded path"
+        ),
         ("script_name", "/a\nb", "option script_name: \"/a?b\" holds a control byte"),
     ])
     func aWrongValueIsNamed(_ key: String, _ value: String, _ text: String) {
