@@ -189,14 +189,43 @@ def test_a_client_cannot_forge_log_lines_by_way_of_an_exception(serve):
         try:
             raise KeyError(env["PATH_INFO"])
         except KeyError:
-            raise RuntimeError(f"no user {env['PATH_INFO'][1:]}") from None
+            error = RuntimeError(f"no user {env['PATH_INFO'][1:]}")
+            error.__notes__ = [env["PATH_INFO"][1:]]  # as add_note() of Python 3.11 does
+            raise error from None
 
     server = serve(site)
     with Connection(server) as connection:
         assert connection.get("/x%0A127.0.0.1%20forged%0d%1B%5B2J%C2%9B").status == 500
     server.log.access()
     text = "\n".join(server.log.lines)
-    assert "\nRuntimeError: no user x\n    127.0.0.1 forged\\x0d\\x1b[2J\u00c2\\x9b\n127.0.0.1 - - [" in text
+    assert "\nRuntimeError: no user x\n    127.0.0.1 forged\\x0d\\x1b[2J\u00c2\\x9b\n" in text
+    assert not [line for line in server.log.lines if line.startswith("127.0.0.1 forged")]
+    assert not server.log.matching("\x1b")
+
+
+def test_a_traceback_keeps_its_shape(serve):
+    class Inner:
+        class Odd(Exception):
+            pass
+
+    def site(env, start_response):
+        try:
+            raise KeyError("first")
+        except KeyError as error:
+            try:
+                raise Inner.Odd from error
+            except Inner.Odd:
+                raise ValueError("line 1\nTraceback: no")  # noqa: B904
+
+    server = serve(site)
+    with Connection(server) as connection:
+        assert connection.get("/").status == 500
+    server.log.access()
+    edge = [line for line in server.log.lines if line[:1] not in ("", " ", "(")]
+    head = "Traceback (most recent call last):"
+    assert edge[:3] == [head, "KeyError: 'first'", edge[2]] and "direct cause" in edge[2]
+    assert edge[3:6] == [head, f"{__name__}.{Inner.Odd.__qualname__}", edge[5]] and "During" in edge[5]
+    assert edge[6:8] == [head, "ValueError: line 1"] and "    Traceback: no" in server.log.lines
 
 
 def test_exc_info_that_is_none_in_an_error_handler(serve):

@@ -33,10 +33,36 @@ def test_what_is_no_file_stays_what_it_is(evy_cli):
     assert (run.folder / "fifo").is_fifo()
 
 
+@pytest.mark.parametrize("kind", ["fifo", "file of a process"])
+def test_a_reload_to_what_is_another_s_keeps_the_old_name(evy_cli, kind):
+    config, target = evy_cli.folder / "settings.py", evy_cli.folder / "target"
+    config.write_text("pidfile = 'pid'\n")
+    run = evy_cli("-c", "settings.py")
+    assert run.get().body == b"Hello"
+    if kind == "fifo":
+        os.mkfifo(target)
+    else:
+        target.write_text(f"{os.getpid()}\n")
+    config.write_text("pidfile = 'target'\n")
+    run.signal(signal.SIGHUP)
+    run.err.expect("pid file .*target: (it is there, and no regular file|process .* is running already)")
+    assert (run.folder / "pid").read_text() == f"{run.pid}\n"
+    assert target.is_fifo() or target.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_fifo_with_a_writer_is_not_waited_for(evy_cli):
+    os.mkfifo(evy_cli.folder / "fifo")
+    with os.fdopen(os.open(evy_cli.folder / "fifo", os.O_RDWR)):
+        run = evy_cli("-p", "fifo")
+        assert run.ended() == 1
+        run.err.expect("cannot write pid file .*fifo: it is there, and no regular file")
+
+
 def test_a_daemon_tells_of_its_pid_file_while_somebody_listens(evy_cli):
     (evy_cli.folder / "pid").write_text(f"{os.getpid()}\n")
     for path, text in (
         ("pid", f"^evy: pid file .*/pid: process {os.getpid()} is running already"),
+        (".", "^evy: cannot write pid file .*: Is a directory"),
         ("nowhere/pid", "^evy: cannot write pid file .*/nowhere/pid: No such file or directory"),
     ):
         run = evy_cli("-D", "-p", path, bind="unix:sock")

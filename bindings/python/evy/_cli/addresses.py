@@ -205,7 +205,7 @@ def host_and_port(spec: str) -> tuple[str, int]:
         raise SettingError(
             f"--bind {spec}: not HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH, fd://N or systemd:NAME"
         )
-    if text.isdecimal():
+    if text.isascii() and text.isdecimal():
         # To the resolver 8000 is the address 0.0.31.64.
         raise SettingError(f"--bind {spec}: a host? Say :{text} for a port")
     return parts["six"] or parts["host"] or "0.0.0.0", port

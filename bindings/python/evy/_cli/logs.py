@@ -7,11 +7,11 @@ import os
 import stat
 import sys
 import time
-import traceback
 from typing import Any
 
 from evy._cli.values import LOG_LEVELS, SettingError
 from evy._cli.waiting import write_soon
+from evy._tracebacks import told_traceback
 
 # How long a reader that is merely slow is waited for.
 _PATIENCE_SECONDS = 0.1
@@ -130,7 +130,7 @@ class ErrorLog:
 
     def exception(self, message: str, *arguments: Any) -> None:
         """With the traceback of the exception being handled."""
-        self.write("error", f"{_text(message, arguments)}\n{traceback.format_exc()}")
+        self.write("error", f"{_text(message, arguments)}\n{told_traceback()}")
 
 
 def _line(level: str, text: str) -> bytes:

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import evy
 from evy._cli import addresses, apps, banner, hooks, options, process, serving, surroundings, upgrade
 from evy._cli.addresses import Listener
 from evy._cli.fleet import Fleet
@@ -122,7 +123,7 @@ class Master:
             while not (state.is_stopping and not state.workers):
                 self._do(self._turn)
             return state.exit_status
-        except (SettingError, apps.AppError) as error:
+        except (SettingError, apps.AppError, evy.Error) as error:
             state.logs.error.error("cannot start: %s%s", error, "\n" + getattr(error, "details", ""))
             return 4 if isinstance(error, apps.AppError) else 1
         except SystemExit as error:
@@ -284,11 +285,11 @@ class Master:
         if state.settings.capture_output:
             state.logs.capture()
 
-    def _rename_pid_file(self, path: str | None) -> None:
+    def _rename_pid_file(self, path: str | None, successor_of: int = 0) -> None:
         """None: a reload has taken the setting away; the file keeps its name."""
         if self._pid_file is not None and path:
             try:
-                self._pid_file.rename(path)
+                self._pid_file.rename(path, successor_of)
             except SettingError as error:
                 self.state.logs.error.error("%s", error)
 
@@ -373,9 +374,9 @@ class Master:
         """When the old master has ended, its place is ours."""
         state = self.state
         if state.old_master and os.getppid() != state.old_master:
-            state.old_master = 0
+            ended, state.old_master = state.old_master, 0
             state.logs.error.info("the old master has ended")
-            self._rename_pid_file(state.settings.pidfile)
+            self._rename_pid_file(state.settings.pidfile, ended)
             process.notify(f"MAINPID={state.pid}")
 
 

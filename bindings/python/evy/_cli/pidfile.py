@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
@@ -22,16 +23,16 @@ class PidFile:
 
     def check(self) -> None:
         """Whether create() would go well, as far as can be told. Errors: as create()."""
-        self._refuse_others()
+        _refuse_others(self.path)
         try:
             with tempfile.TemporaryFile(dir=os.path.dirname(self.path)):
                 return
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise _unwritable(self.path, str(error.strerror)) from None
 
     def create(self) -> None:
         """Errors: SettingError: another process that lives is in it, or it cannot be written."""
-        self._refuse_others()
+        _refuse_others(self.path)
         folder = os.path.dirname(self.path)
         temporary = ""
         try:
@@ -44,26 +45,11 @@ class PidFile:
             if temporary:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
-            raise self._unwritable(error) from None
+            raise _unwritable(self.path, str(error.strerror)) from None
 
-    def _unwritable(self, error: OSError) -> SettingError:
-        return SettingError(f"cannot write pid file {self.path}: {error.strerror}")
-
-    def _refuse_others(self) -> None:
-        """Devices and the like, or /dev/null would be replaced by a file, and removed at the end; and the
-        file of a process that lives."""
-        other = self.read()
-        if other is not None and other != os.getpid() and _is_alive(other):
-            raise SettingError(f"pid file {self.path}: process {other} is running already")
-        try:
-            mode = os.stat(self.path).st_mode
-        except OSError:
-            return  # it is not there yet, or cannot be written either
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise SettingError(f"cannot write pid file {self.path}: it is there, and no regular file")
-
-    def rename(self, path: str) -> None:
-        """Errors: SettingError; the file has its old name then."""
+    def rename(self, path: str, successor_of: int = 0) -> None:
+        """successor_of: whose file this one may replace. Errors: SettingError; it has its old name then."""
+        _refuse_others(path, successor_of)
         try:
             os.rename(self.path, path)
         except OSError as error:
@@ -71,17 +57,44 @@ class PidFile:
         self.path = os.path.abspath(path)
 
     def read(self) -> int | None:
-        try:
-            # What has become a FIFO meanwhile is not to be waited for.
-            with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-                return int(file.read(_BYTES_MAX))
-        except (OSError, ValueError):
-            return None
+        return _read(self.path)
 
     def remove(self) -> None:
         if self.read() == os.getpid():
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
+
+
+def _refuse_others(path: str, successor_of: int = 0) -> None:
+    """Folders, devices and the like, or /dev/null would be replaced by a file, and removed at the end; and
+    the file of another process that lives (successor_of has ended, but its parent may not know it yet)."""
+    with contextlib.suppress(OSError):  # it is not there yet, or cannot be written either
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise _unwritable(path, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise _unwritable(path, "it is there, and no regular file")
+    other = _read(path)
+    if other not in (None, os.getpid(), successor_of) and _is_alive(other):
+        raise SettingError(f"pid file {path}: process {other} is running already")
+
+
+def _unwritable(path: str, reason: str) -> SettingError:
+    return SettingError(f"cannot write pid file {path}: {reason}")
+
+
+def _read(path: str) -> int | None:
+    """None: no file, or none with a number. What has become a FIFO meanwhile is not waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        return int(os.read(descriptor, _BYTES_MAX))
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def _is_alive(pid: int) -> bool:

@@ -22,28 +22,29 @@ def start_master(
     arguments: list[str], folder: str, environ: dict[str, str], listeners: Iterable[Listener]
 ) -> int:
     """The process id of a new master with the same command line. Errors: OSError."""
-    copies: dict[str, list[int]] = {}
-    for one in listeners:
-        copies.setdefault(one.spec, []).append(os.dup(one.socket.fileno()))
-    numbers = [number for spec in copies.values() for number in spec]
-    # By descriptor: a release that has been replaced may be gone, and its folder have no name any more.
-    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for number in numbers:
+    with contextlib.ExitStack() as opened:
+        copies: dict[str, list[int]] = {}
+        for one in listeners:
+            number = os.dup(one.socket.fileno())
+            opened.callback(os.close, number)
             os.set_inheritable(number, True)
-        os.chdir(folder)
+            copies.setdefault(one.spec, []).append(number)
+        # By descriptor: a release that has been replaced may be gone, and its folder have no name any more.
+        here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened.callback(os.close, here)
         variables = {SOCKETS_VARIABLE: json.dumps(copies), MASTER_VARIABLE: str(os.getpid())}
-        return os.posix_spawn(
-            sys.executable,
-            command(arguments),
-            {**environ, **variables},
-            setsigmask=(),
-            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
-        )
-    finally:
-        os.fchdir(here)
-        for number in (here, *numbers):
-            os.close(number)
+        os.chdir(folder)
+        try:
+            return os.posix_spawn(
+                sys.executable,
+                command(arguments),
+                {**environ, **variables},
+                setsigmask=(),
+                setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+            )
+        finally:
+            with contextlib.suppress(OSError):  # the new master lives, whatever has become of the folder
+                os.fchdir(here)
 
 
 def command(arguments: list[str]) -> list[str]:

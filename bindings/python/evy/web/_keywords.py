@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import numbers
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -41,7 +42,7 @@ def grace_ms(grace: Any) -> int:
     """As evy_server_stop takes it; an infinite one too. Errors: TypeError, ConfigError."""
     if grace is None:
         return _lib.FOR_EVER
-    if not isinstance(grace, (int, float)):
+    if not isinstance(grace, numbers.Real):
         raise TypeError(f"grace is a {type(grace).__name__}, not a number of seconds or None")
     if not grace >= 0:  # NaN neither
         raise _errors.ConfigError(f"grace {grace!r}: it is a number of seconds, or None for ever")

@@ -6,24 +6,18 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
 from evy import _lib
 from evy._config import Config
+from evy._tracebacks import told_traceback
 
 _METHODS = {
     _lib.LOG_ERROR: "error",
     _lib.LOG_WARN: "warning",
     _lib.LOG_INFO: "info",
     _lib.LOG_DEBUG: "debug",
-}
-# What would steer a terminal, or end a line where not every program sees an end.
-_STEERING = {
-    number: f"\\x{number:02x}"
-    for number in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
-    if chr(number) not in "\n\t"
 }
 
 
@@ -68,7 +62,7 @@ class Log:
 
     def error(self, what: str) -> None:
         """what, and the traceback of the exception being handled."""
-        self.line(f"({os.getpid()}) {what}\n{_told_traceback()}".rstrip("\n"), _lib.LOG_ERROR)
+        self.line(f"({os.getpid()}) {what}\n{told_traceback()}".rstrip("\n"), _lib.LOG_ERROR)
 
     def flush(self) -> None:
         try:
@@ -126,26 +120,10 @@ class Logs:
             report_unraisable("the access log")
 
 
-def _told_traceback() -> str:
-    """Of the exception being handled. Its message may hold what a client wrote, which is neither to forge
-    a line of the log nor to steer a terminal."""
-    told = ""
-    for part in traceback.format_exception(*sys.exc_info()):
-        lines = part.translate(_STEERING).rstrip("\n").split("\n")
-        # A part is one frame, whose lines are indented, or one exception; or words between two, from an
-        # empty line on.
-        if lines[0]:
-            lines[1:] = [one if one[:1] in ("", " ") else f"    {one}" for one in lines[1:]]
-            told += "\n".join(lines) + "\n"
-        else:
-            told += part
-    return told
-
-
 def report_unraisable(place: str) -> None:
     """For the exception being handled, where nobody is left to raise it to. Never raises."""
     try:
         if sys.stderr is not None:
-            sys.stderr.write(f"evy: exception in {place}\n{traceback.format_exc()}")
+            sys.stderr.write(f"evy: exception in {place}\n{told_traceback()}")
     except BaseException:
         return
