@@ -287,7 +287,7 @@ def test_slow_classes_side_by_side_do_not_slow_a_normal_client(serve):
 
 
 def test_linger_timeout_ends_a_client_that_never_stops_sending(serve):
-    server = serve(linger_timeout=SHORT_TEXT, linger_bytes="100m")
+    server = serve(linger_timeout="4s", linger_bytes="100m")
     with Connection(server) as connection:
         connection.send(b"BROKEN\r\n\r\n")
         assert connection.response().status == 400
@@ -296,6 +296,7 @@ def test_linger_timeout_ends_a_client_that_never_stops_sending(serve):
             while time.monotonic() - start < PATIENCE:
                 connection.socket.send(b"x" * 10)
                 time.sleep(0.02)  # so slowly that linger_bytes does not end it
+        assert time.monotonic() - start > 3, "which is more than the default"
 
 
 def test_pattern_is_what_a_client_that_waits_before_reading_gets(serve):

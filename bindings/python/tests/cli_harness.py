@@ -256,9 +256,10 @@ class Load:
     def _ask(self, sock, asked, is_kept, begun):
         """begun: the worker has let this client in, or answered it, behind this moment."""
         fields = () if is_kept else ("Connection: close",)
-        data, problem = b"", "end"
+        data, problem, sent_at = b"", "end", None
         try:
             sock.sendall(raw_request("GET", self.target, fields))
+            sent_at = time.monotonic()
             while not is_whole(data):
                 piece = sock.recv(65536)
                 if not piece:
@@ -275,7 +276,7 @@ class Load:
                 return sock, asked + 1
         elif data:
             self.cut.append((len(data), problem))
-        elif time.monotonic() - begun > WORKER_WAITS_SECONDS:
+        elif (sent_at or time.monotonic()) - begun > WORKER_WAITS_SECONDS:
             self.late.append(problem)
         else:
             (self.unanswered_kept if asked else self.unanswered_fresh).append(problem)
