@@ -246,6 +246,8 @@ static void flow(evy_req *req, const char *query) {
 
 static void open_the_gate(void *user, evy_req *req) {
   report_call(req, "gone", evy_req_gone(req));
+  atomic_fetch_add(&counters.drops_due, 1);
+  report_call(req, "on-writable-gone", evy_resp_on_writable(req, open_the_gate, NULL, count_drop));
   gate_open((long)(intptr_t)user);
 }
 

@@ -373,6 +373,8 @@ def test_a_handler_at_work_hears_that_its_client_left(either, how):
         getattr(connection, how)()
     assert server.call("gone") == 1 and server.call("let-go") == "EVY_OK"
     assert server.call("on-gone-late") == "EVY_E_GONE"
+    # Who has closed may only have said all; to who has reset nothing can be written.
+    assert how == "close" or server.call("on-writable-gone") == "EVY_E_GONE"
 
 
 def test_a_client_that_stays_is_not_told_of(serve):

@@ -23,6 +23,8 @@ extension UnsafeMutablePointer<Exchange> {
 
     func listenForRoom(_ notice: HostNotice) -> HostResult {
         withLock {
+            // Orphaned, though it is served until the loop comes round to it: there will be no room any more.
+            if pointee.isGone, pointee.descriptor < 0 { return .gone }
             guard pointee.onWritable.function == nil, pointee.response != .ended, !pointee.isAborted,
                 pointee.stage == .serving
             else { return pointee.isGone ? .gone : .wrongState }
