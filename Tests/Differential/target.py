@@ -8,7 +8,7 @@ import subprocess
 from outcome import CLOSED, OPEN, REFUSED, Outcome, Request
 
 STATUS = re.compile(rb"HTTP/1\.1 (\d\d\d) ([^\r]*)\r\n")
-HEAD = re.compile(rb"(?:\r\n)*HEAD ")
+HEAD = re.compile(rb"(?:\r\n){0,2}HEAD ")  # more blank lines are refused ahead of it
 LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n")
 BROKEN = re.compile(rb"\r\nBroken: ([A-Z_]+)\r\n")
 RECORD = re.compile(rb"\r\nRecord: ([0-9a-f/]+)\r\n")
@@ -68,7 +68,7 @@ def outcome(answer, data):
             length = int(LENGTH.search(head)[1]) if broken is None else 0
             lengths = (0, length) if requests else (0 if HEAD.match(data) else length,)
             if not closes or len(answer) - position not in lengths:
-                raise RuntimeError(f"a refusal that does not end the connection: {answer!r}")
+                raise RuntimeError(f"a refusal that does not end the connection: {answer!r} to {data!r}")
             detail = f"{status[1].decode()} {status[2].decode()}"
             return Outcome(requests, REFUSED, detail, ends=tuple(ends[1:]))
         requests.append(request(record[1]))
