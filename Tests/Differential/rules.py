@@ -82,6 +82,8 @@ OTHERS_STRICTER = [(parser, re.compile(words), rule) for parser, words, rule in 
     ("gunicorn", r"ExpectationFailed", "gunicorn expects of HTTP/1.0 what 1.1 may: RFC 9110 10.1.1"),
     ("gunicorn", r"InvalidHeaderName",
      "gunicorn refuses framing and routing trailers: RFC 9110 6.5.1 lets evy drop them"),
+    ("gunicorn", r"InvalidHeader: Invalid HTTP Header: 'CONTENT-TYPE'",
+     "gunicorn takes one Content-Type among trailers too: RFC 9110 6.5.1 lets evy drop them"),
     ("gunicorn", r"InvalidRequestLine: Invalid HTTP request line: ''",
      "gunicorn skips no empty line: RFC 9112 2.2 [should]"),
     ("gunicorn", r"InvalidRequestLine", "gunicorn takes ASCII in targets only: RFC 3986 2"),
