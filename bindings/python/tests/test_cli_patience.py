@@ -92,7 +92,8 @@ def test_silence_counts_from_the_first_question_without_an_answer(asked):
 
 def test_an_answer_that_tells_of_a_jam_is_none(asked):
     asked.theirs.send("ready")
-    for _ in range(4):
+    turns(asked, 0.3)
+    for _ in range(5):
         asked.fleet.ask()
         asked.theirs.send("report")
         turns(asked, 0.9)
